@@ -1,0 +1,71 @@
+// Gatectl is the technician's and the officer's tool: keys, declarations, checks, pulls and the demo.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // dates are Vietnamese on any machine
+)
+
+// A command is one subcommand. Its run returns the exit status; it writes errors to e.err itself.
+type command struct {
+	name, args, about string
+	run               func(ctx context.Context, e env, args []string) int
+}
+
+// env is the world that a command speaks to, so that tests can be that world.
+type env struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Exit statuses that every command shares.
+const (
+	exitOK    = 0
+	exitFail  = 1
+	exitUsage = 2
+)
+
+// errUsage means that a command's words are off; the details are written already.
+var errUsage = errors.New("usage")
+
+func commands() []command {
+	return []command{}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, env{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, e env, args []string) int {
+	if len(args) > 0 {
+		for _, c := range commands() {
+			if c.name == args[0] {
+				return c.run(ctx, e, args[1:])
+			}
+		}
+	}
+	help := len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help")
+	w := e.err
+	if help {
+		w = e.out
+	} else if len(args) > 0 {
+		fmt.Fprintf(w, "gatectl: no command %q\n", args[0])
+	}
+	fmt.Fprintln(w, "usage: gatectl COMMAND …   (gatectl COMMAND -h tells more)")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s %-42s %s\n", c.name, c.args, c.about)
+	}
+	if help {
+		return exitOK
+	}
+	return exitUsage
+}

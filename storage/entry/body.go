@@ -1,0 +1,135 @@
+package entry
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Direction is which way somebody went.
+type Direction uint8
+
+const (
+	In  Direction = 1
+	Out Direction = 2
+)
+
+func (d Direction) String() string {
+	switch d {
+	case In:
+		return "in"
+	case Out:
+		return "out"
+	}
+	return fmt.Sprintf("direction-%d", d)
+}
+
+// ParseDirection reads "in" or "out".
+func ParseDirection(s string) (Direction, error) {
+	switch s {
+	case "in":
+		return In, nil
+	case "out":
+		return Out, nil
+	}
+	return 0, fmt.Errorf("direction %q is neither \"in\" nor \"out\"", s)
+}
+
+// A Passage is the body of KindPassage. What names or describes the person is in Sealed alone.
+type Passage struct {
+	Lane      string    `cbor:"1,keyasint"`
+	Direction Direction `cbor:"2,keyasint"`
+	Verdict   Verdict   `cbor:"3,keyasint"`
+	Form      string    `cbor:"4,keyasint,omitempty"` // "covid-2021/1": the form that the verdict rests on
+	Tag       []byte    `cbor:"5,keyasint,omitempty"` // 16 bytes of HMAC-SHA-256 of the person under the venue's key of the day
+	Sealed    []byte    `cbor:"6,keyasint,omitempty"` // see Seal; a Personal inside
+}
+
+// A Boot is the body of KindBoot.
+type Boot struct {
+	Program string `cbor:"1,keyasint"`           // version of the program
+	Before  string `cbor:"2,keyasint,omitempty"` // why the last run ended, where it is known
+}
+
+// A Gap is the body of KindGap: the entries from First to Last are lost or in doubt.
+type Gap struct {
+	First uint64 `cbor:"1,keyasint"`
+	Last  uint64 `cbor:"2,keyasint"`
+	Why   string `cbor:"3,keyasint"`
+}
+
+// An Undo is the body of KindUndo: the passage at Seq does not count.
+type Undo struct {
+	Seq uint64 `cbor:"1,keyasint"`
+}
+
+// A Purge is the body of KindPurge: the entries from First to Last were deleted, and Receipt is the
+// hub's signed word that it holds them (the JSON of a Receipt).
+type Purge struct {
+	First   uint64 `cbor:"1,keyasint"`
+	Last    uint64 `cbor:"2,keyasint"`
+	Receipt []byte `cbor:"3,keyasint"`
+}
+
+// A Handover is the body of KindHandover: this chain goes on where Device's chain ended.
+type Handover struct {
+	Device string `cbor:"1,keyasint"`
+	Seq    uint64 `cbor:"2,keyasint"`
+	Hash   []byte `cbor:"3,keyasint"`
+}
+
+// A Fault is the body of KindFault. Text names no person.
+type Fault struct {
+	Part  string `cbor:"1,keyasint"` // "camera", "journal", "clock", …
+	Text  string `cbor:"2,keyasint"`
+	Clear bool   `cbor:"3,keyasint,omitempty"` // the part works again
+}
+
+// Body is one of the body types above.
+type Body interface{ kind() Kind }
+
+func (Passage) kind() Kind  { return KindPassage }
+func (Boot) kind() Kind     { return KindBoot }
+func (Gap) kind() Kind      { return KindGap }
+func (Undo) kind() Kind     { return KindUndo }
+func (Purge) kind() Kind    { return KindPurge }
+func (Handover) kind() Kind { return KindHandover }
+func (Fault) kind() Kind    { return KindFault }
+
+// NewDraft encodes body as a draft of its kind.
+func NewDraft(s Stamp, body Body) (Draft, error) {
+	b, err := encoding.Marshal(body)
+	if err != nil {
+		return Draft{}, fmt.Errorf("encode %v: %w", body.kind(), err)
+	}
+	return Draft{Kind: body.kind(), Stamp: s, Body: b}, nil
+}
+
+// Decode reads the body of e as a T. It fails when e is of another kind or its body is not a T's.
+// Fields that T does not know are left out of it; they stay in e.Body.
+func Decode[T Body](e Entry) (body T, err error) {
+	if e.Kind != body.kind() {
+		return body, fmt.Errorf("entry %d is a %v, not a %v", e.Seq, e.Kind, body.kind())
+	}
+	if err := decoding.Unmarshal(e.Body, &body); err != nil {
+		return body, fmt.Errorf("decode entry %d: %w", e.Seq, err)
+	}
+	return body, nil
+}
+
+// encoding is RFC 8949's core deterministic encoding; decoding refuses what no entry needs.
+var (
+	encoding = must(cbor.CoreDetEncOptions().EncMode())
+	decoding = must(cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 8, MaxArrayElements: 256, MaxMapPairs: 256,
+		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+	}.DecMode())
+)
+
+// must serves package variables whose arguments are constants.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

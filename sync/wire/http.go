@@ -1,0 +1,64 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"gatepost/storage/entry"
+)
+
+// Paths that a hub serves. A device stands in them by its id.
+const (
+	PathBatches = "/v1/batches"      // POST a batch; 200 with a State
+	PathDevice  = "/v1/devices/"     // GET + id: a State
+	PathEntries = "/v1/entries"      // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
+	TypeBatch   = "application/cbor" // of a batch
+	TypeProblem = "application/problem+json"
+)
+
+// A State is where a hub stands with a device. Hash and Receipt are empty when it holds nothing.
+type State struct {
+	Device  string         `json:"device"`
+	Seq     uint64         `json:"seq"`
+	Hash    string         `json:"hash,omitempty"`
+	Receipt *entry.Receipt `json:"receipt,omitempty"`
+}
+
+// A Problem is an RFC 9457 answer. Type is one of the constants below, below "urn:gatepost:problem:".
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	State  *State `json:"state,omitempty"` // with ProblemStep and ProblemFork: where the hub stands
+	Start  string `json:"start,omitempty"` // with ProblemCursor: the first cursor that works
+}
+
+// The types of Problem.
+const (
+	ProblemBatch     = "urn:gatepost:problem:batch"     // 400: not a batch, or a broken chain
+	ProblemTooLarge  = "urn:gatepost:problem:too-large" // 413
+	ProblemDevice    = "urn:gatepost:problem:device"    // 403: this hub does not know the device
+	ProblemSignature = "urn:gatepost:problem:signature" // 403
+	ProblemStep      = "urn:gatepost:problem:step"      // 409: the batch does not go on from the hub's head; contact again
+	ProblemFork      = "urn:gatepost:problem:fork"      // 409: same sequence, another hash; an alarm
+	ProblemToken     = "urn:gatepost:problem:token"     // 401
+	ProblemCursor    = "urn:gatepost:problem:cursor"    // 400: not a cursor; 410: of a log that is gone, see Start
+	ProblemStore     = "urn:gatepost:problem:store"     // 503: not stored; send again later
+	ProblemRequest   = "urn:gatepost:problem:request"   // 400, 404, 405: nothing that this hub serves
+)
+
+func (p Problem) Error() string {
+	if p.Detail == "" {
+		return fmt.Sprintf("%s (%d)", p.Title, p.Status)
+	}
+	return fmt.Sprintf("%s (%d): %s", p.Title, p.Status, p.Detail)
+}
+
+// Write answers with p.
+func (p Problem) Write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", TypeProblem)
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p) // an error means that the peer has gone
+}
