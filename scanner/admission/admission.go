@@ -1,0 +1,183 @@
+// Package admission decides what follows from what a person shows: Decide over a code's claims, and Answer
+// over the answers given at the gate.
+//
+// It is pure: claims, what the venue remembers, the policy, the forms and the time come as arguments. It
+// knows no trade and no illness, only forms. It promises a verdict for any arguments, and that nobody is
+// kept in. It does not promise that the person is who the code says.
+package admission
+
+import (
+	"slices"
+	"time"
+
+	"gatepost/scanner/credential"
+	"gatepost/scanner/form"
+	"gatepost/storage/entry"
+)
+
+// Action is what a policy does with somebody who can prove nothing.
+type Action string
+
+const (
+	ActionAdmit  Action = "admit"  // let in: who it is suffices
+	ActionLook   Action = "look"   // the guard asks the form's questions
+	ActionRefuse Action = "refuse" // turn away
+)
+
+// DefaultDuplicate is the window of a policy that names none.
+const DefaultDuplicate = 5 * time.Second
+
+// skew is how far two trusted clocks may stand apart.
+const skew = 5 * time.Minute
+
+// A Policy is what a venue wants.
+type Policy struct {
+	Families   []credential.Family // taken here; none means all
+	Forms      []string            // ids of the forms of which one is needed; none means that no declaration is
+	Unprovable Action              // for a bare identity without a remembered declaration; "" means ActionLook
+	Freshness  time.Duration       // 0: as long as the form says; else at most this
+	Duplicate  time.Duration       // the same person in the same direction within this is a duplicate; 0: none is
+}
+
+// A Moment is when and where a person stands.
+type Moment struct {
+	Now       time.Time // in the venue's zone, which decides when a day ends
+	Trust     entry.Trust
+	Direction entry.Direction
+}
+
+// A Past is what the venue remembers of a person.
+type Past struct {
+	Until         time.Time // the remembered declaration is fresh until then; zero: none is remembered
+	Form          string    // its form, by ref
+	Last          time.Time // when the person was last admitted; zero: not today
+	LastDirection entry.Direction
+}
+
+// A Decision is what the gate does.
+type Decision struct {
+	Verdict  entry.Verdict
+	Reason   entry.Reason
+	Form     string     // the form that it rests on or asks for, by ref
+	Ask      *form.Form // the questions that the guard may put instead; nil: none would help
+	Until    time.Time  // remember the person's declaration until then; zero: do not
+	Forget   bool       // what was declared before does not stand any more
+	Question string     // id of the question that decided: it says something of the person, so it stays sealed
+}
+
+func verdict(v entry.Verdict, r entry.Reason) Decision { return Decision{Verdict: v, Reason: r} }
+
+// Decide judges what a person shows.
+//
+// A code that names nobody gets a look; a broken signature is refused. Then, in this order: the same person in
+// the same direction within p.Duplicate of the last admission is a duplicate, which gets a look on the way in
+// and still a go on the way out (the caller says nothing at all in the first seconds, then "already in"; going
+// the other way in between makes it a new visit); going out is always admitted; the family must be one that
+// p takes; and where p asks for forms, a fresh declaration on one of them must be shown or remembered.
+func Decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) Decision {
+	if c.Reason != "" {
+		return nobody(c.Reason, m.Direction)
+	}
+	if duplicate(past, p, m) {
+		if m.Direction == entry.Out {
+			return verdict(entry.Admit, entry.ReasonDuplicate)
+		}
+		return verdict(entry.Look, entry.ReasonDuplicate)
+	}
+	if d, done := before(c, p, m); done {
+		return d
+	}
+	if len(p.Forms) == 0 {
+		return bare(c, p)
+	}
+	w := weigher{p, forms, m}
+	if c.Declaration == nil || !c.Verified {
+		return w.remembered(past)
+	}
+	d := w.declared(*c.Declaration)
+	if d.Verdict == entry.Admit || d.Forget {
+		return d
+	}
+	if r := w.remembered(past); r.Verdict == entry.Admit && r.Reason == entry.ReasonRemembered {
+		return r
+	}
+	return d
+}
+
+// Answer judges answers that were given at the gate for a person whom c names. The caller has put f's
+// questions because a Decision asked them.
+func Answer(c credential.Claims, f form.Form, answers map[string]any, p Policy, m Moment) Decision {
+	if c.Reason != "" {
+		return nobody(c.Reason, m.Direction)
+	}
+	if d, done := before(c, p, m); done {
+		return d
+	}
+	if !slices.Contains(p.Forms, f.ID) {
+		return Decision{Verdict: entry.Look, Reason: entry.ReasonForm, Form: f.Ref()}
+	}
+	d := judge(f, answers, m)
+	switch d.Reason {
+	case entry.ReasonAnswered:
+		d.Until = m.Now.Add(freshness(f, p))
+	case entry.ReasonAnswers:
+		d.Ask = &f
+	}
+	return d
+}
+
+// nobody answers a code that names no person.
+func nobody(r entry.Reason, d entry.Direction) Decision {
+	switch {
+	case r == entry.ReasonUnknown:
+		return verdict(entry.Unreadable, r)
+	case r == entry.ReasonSignature && d != entry.Out:
+		return verdict(entry.Refuse, r)
+	}
+	return verdict(entry.Look, r)
+}
+
+// duplicate is false when the clock was set back since: time that runs backwards tells nothing.
+func duplicate(past Past, p Policy, m Moment) bool {
+	since := m.Now.Sub(past.Last)
+	return !past.Last.IsZero() && past.LastDirection == m.Direction && since >= 0 && since < p.Duplicate
+}
+
+// before decides what needs no form.
+func before(c credential.Claims, p Policy, m Moment) (d Decision, done bool) {
+	switch {
+	case m.Direction == entry.Out:
+		return verdict(entry.Admit, entry.ReasonLeaving), true
+	case len(p.Families) > 0 && !slices.Contains(p.Families, c.Family):
+		return verdict(entry.Look, entry.ReasonFamily), true
+	}
+	return d, false
+}
+
+// bare answers somebody where no form is asked for.
+func bare(c credential.Claims, p Policy) Decision {
+	if c.Verified || p.Unprovable == ActionAdmit {
+		return verdict(entry.Admit, entry.ReasonIdentity)
+	}
+	if p.Unprovable == ActionRefuse {
+		return verdict(entry.Refuse, entry.ReasonUnprovable)
+	}
+	return verdict(entry.Look, entry.ReasonUnprovable)
+}
+
+// judge asks the form what follows from the answers. A refusing or doubtful answer ends what was declared before.
+func judge(f form.Form, answers map[string]any, m Moment) Decision {
+	v, r, q := f.Judge(answers, m.Now)
+	return Decision{
+		Verdict: v, Reason: r, Form: f.Ref(), Question: q,
+		Forget: r == entry.ReasonRefusedAnswer || r == entry.ReasonAskedAnswer,
+	}
+}
+
+// freshness is how long a declaration on f counts here.
+func freshness(f form.Form, p Policy) time.Duration {
+	if p.Freshness > 0 {
+		return min(p.Freshness, f.Freshness)
+	}
+	return f.Freshness
+}

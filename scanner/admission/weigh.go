@@ -1,0 +1,108 @@
+package admission
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gatepost/scanner/credential"
+	"gatepost/scanner/form"
+	"gatepost/storage/entry"
+)
+
+// A weigher knows what declarations are worth at one moment.
+type weigher struct {
+	policy Policy
+	forms  form.Set
+	moment Moment
+}
+
+// declared weighs a declaration whose signature holds.
+func (w weigher) declared(d credential.Declaration) Decision {
+	f, ok := w.forms[fmt.Sprintf("%s/%d", d.Form, d.Version)]
+	if !ok || !w.wanted(f) {
+		return w.ask(verdict(entry.Look, entry.ReasonForm))
+	}
+	now, until := w.moment.Now, earlier(d.Issued.Add(freshness(f, w.policy)), d.Expires)
+	early := d.Issued.After(now.Add(skew))
+	switch {
+	case w.moment.Trust == entry.TrustNone, early && w.moment.Trust < entry.TrustClock:
+		return w.ask(Decision{Verdict: entry.Look, Reason: entry.ReasonClock, Form: f.Ref()})
+	case early:
+		return w.ask(Decision{Verdict: entry.Look, Reason: entry.ReasonNotYet, Form: f.Ref()})
+	case !now.Before(until):
+		return w.ask(Decision{Verdict: entry.Refuse, Reason: entry.ReasonExpired, Form: f.Ref()})
+	}
+	decision := judge(f, answers(f, d), w.moment)
+	switch decision.Reason {
+	case entry.ReasonAnswered:
+		decision.Reason, decision.Until = entry.ReasonDeclared, until
+	case entry.ReasonAnswers:
+		decision = w.ask(decision)
+	}
+	return decision
+}
+
+// answers returns d's answers, with the plate, which a declaration carries beside them, among them.
+func answers(f form.Form, d credential.Declaration) map[string]any {
+	all := maps.Clone(d.Answers)
+	for _, q := range f.Questions {
+		if q.Type == form.Plate && d.Plate != "" && all != nil {
+			all[q.ID] = d.Plate
+		}
+	}
+	return all
+}
+
+// remembered weighs what was declared here earlier; without that, the policy decides about a bare identity.
+func (w weigher) remembered(past Past) Decision {
+	f, ok := w.forms[past.Form]
+	if past.Until.IsZero() || !ok || !w.wanted(f) {
+		return w.unprovable(entry.ReasonNeedsAnswers)
+	}
+	now := w.moment.Now
+	switch {
+	case w.moment.Trust == entry.TrustNone, past.Until.After(now.Add(f.Freshness + skew)):
+		// What no clock of today can have written was remembered under a clock that ran ahead.
+		return w.unprovable(entry.ReasonClock)
+	case !now.Before(past.Until):
+		return w.unprovable(entry.ReasonExpired)
+	}
+	return Decision{Verdict: entry.Admit, Reason: entry.ReasonRemembered, Form: f.Ref()}
+}
+
+// unprovable is what the policy gives to somebody who shows no more than an identity; why is the reason of a look.
+func (w weigher) unprovable(why entry.Reason) Decision {
+	switch w.policy.Unprovable {
+	case ActionAdmit:
+		return verdict(entry.Admit, entry.ReasonIdentity)
+	case ActionRefuse:
+		return verdict(entry.Refuse, entry.ReasonUnprovable)
+	}
+	return w.ask(verdict(entry.Look, why))
+}
+
+// ask adds the questions that would help: those of the form that d is about, else of the first that is wanted.
+func (w weigher) ask(d Decision) Decision {
+	for _, id := range w.policy.Forms {
+		f, ok := w.forms.Newest(id)
+		if of, known := w.forms[d.Form]; known && of.ID != id {
+			continue
+		}
+		if ok {
+			d.Ask, d.Form = &f, f.Ref()
+			return d
+		}
+	}
+	return d
+}
+
+func (w weigher) wanted(f form.Form) bool { return slices.Contains(w.policy.Forms, f.ID) }
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,1 @@
+0vga4mIO3maQ4Y72aIuyjpKS4pOi+HfDGhgYZYzHcBBe+e4wlxRxzTyKql/P24xJe+A6GhTqboZBuuTIFii4Dg==
