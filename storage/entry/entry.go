@@ -73,10 +73,11 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // ParseHash reads what String wrote.
 func ParseHash(s string) (h Hash, err error) {
-	if n, err := hex.Decode(h[:], []byte(s)); err != nil || n != len(h) || len(s) != 2*len(h) {
-		return Hash{}, fmt.Errorf("hash %q is not %d hexadecimal digits", s, 2*len(h))
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(h) {
+		return Hash{}, fmt.Errorf("hash %.70q is not %d hexadecimal digits", s, 2*len(h))
 	}
-	return h, nil
+	return Hash(b), nil
 }
 
 // HashOf returns the hash that the next entry carries as its Prev.

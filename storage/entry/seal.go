@@ -11,17 +11,17 @@ import (
 
 // Personal is what a passage knows of a person. It reaches a disk only through Seal.
 type Personal struct {
-	Family   string         `cbor:"1,keyasint"`           // of the code, "cccd"
-	Verified bool           `cbor:"2,keyasint,omitempty"` // the code's own signature was checked
-	Reason   Reason         `cbor:"3,keyasint"`
-	Name     string         `cbor:"4,keyasint,omitempty"` // NFC
-	Birth    string         `cbor:"5,keyasint,omitempty"` // yyyy-mm-dd or yyyy
-	Number   string         `cbor:"6,keyasint,omitempty"` // of the card, or its tail
-	QID      string         `cbor:"7,keyasint,omitempty"`
-	Address  string         `cbor:"8,keyasint,omitempty"`
-	Answers  map[string]any `cbor:"9,keyasint,omitempty"`  // by question id
-	Declarer string         `cbor:"10,keyasint,omitempty"` // who declared for this person
-	Plate    string         `cbor:"11,keyasint,omitempty"` // of the vehicle, where the form asks
+	Family   string         `cbor:"1,keyasint" json:"family"`             // of the code, "cccd"
+	Verified bool           `cbor:"2,keyasint,omitempty" json:"verified"` // the code's own signature was checked
+	Reason   Reason         `cbor:"3,keyasint" json:"reason"`
+	Name     string         `cbor:"4,keyasint,omitempty" json:"name,omitempty"`   // NFC
+	Birth    string         `cbor:"5,keyasint,omitempty" json:"birth,omitempty"`  // yyyy-mm-dd or yyyy
+	Number   string         `cbor:"6,keyasint,omitempty" json:"number,omitempty"` // of the card, or its tail
+	QID      string         `cbor:"7,keyasint,omitempty" json:"qid,omitempty"`
+	Address  string         `cbor:"8,keyasint,omitempty" json:"address,omitempty"`
+	Answers  map[string]any `cbor:"9,keyasint,omitempty" json:"answers,omitempty"`   // by question id
+	Declarer string         `cbor:"10,keyasint,omitempty" json:"declarer,omitempty"` // who declared for this person
+	Plate    string         `cbor:"11,keyasint,omitempty" json:"plate,omitempty"`    // of the vehicle, where the form asks
 }
 
 // LogValue keeps a person out of every log line.

@@ -25,6 +25,17 @@ func (v Verdict) String() string {
 // MarshalText lets a Verdict stand in JSON by its name.
 func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (v *Verdict) UnmarshalText(b []byte) error {
+	for i, name := range verdictNames {
+		if name != "" && name == string(b) {
+			*v = Verdict(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("no verdict %q", b)
+}
+
 // Reason is a code that says why a verdict was given. docs/FORMATS.md lists them all for other programs.
 type Reason string
 

@@ -1,0 +1,305 @@
+package memory
+
+import (
+	"cmp"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+const (
+	maxForm  = 56
+	someKeys = 4 // of one record; a person with more has several
+
+	plainSize  = 1 + 8 + 1 + maxForm + 1 + someKeys*tagSize
+	nonceSize  = 12
+	recordSize = nonceSize + plainSize + 16
+)
+
+// A record says until when the declaration of those whom its sums name stands. A zero until takes an
+// earlier record back.
+type record struct {
+	until time.Time
+	form  string
+}
+
+// A day is the declarations of one day: a key file and an append-only file of sealed records, all of one
+// size so that a damaged one spoils no other.
+type day struct {
+	date    string
+	key     []byte
+	aead    cipher.AEAD
+	log     *os.File
+	records int
+	by      map[[tagSize]byte]record
+	last    time.Time // when the last of them ends
+}
+
+func (d *day) sum(person string) [tagSize]byte { return mac(d.key, "gatepost/remember/1", person) }
+
+func (d *day) close() error {
+	clear(d.key)
+	return d.log.Close()
+}
+
+// find returns what stands longest of what is known by one of the keys.
+func (d *day) find(keys []string) (best record, ok bool) {
+	for _, k := range keys {
+		if r, found := d.by[d.sum(k)]; found && (!ok || r.until.After(best.until)) {
+			best, ok = r, true
+		}
+	}
+	return best, ok
+}
+
+// Declare remembers until when the person's declaration on a form stands, for MaxAge at the most. With an
+// error it may be remembered until the program ends, but no longer.
+func (m *Memory) Declare(keys []string, form string, until, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick(now)
+	if len(keys) == 0 || !until.After(now) {
+		return nil
+	}
+	if len(form) > maxForm {
+		return fmt.Errorf("remember: form's name of %d bytes", len(form))
+	}
+	d, err := m.dayOf(now)
+	if err != nil {
+		return fmt.Errorf("remember: %w", err)
+	}
+	until = until.Truncate(time.Millisecond)
+	if end := now.Add(MaxAge); until.After(end) {
+		until = end.Truncate(time.Millisecond)
+	}
+	if err := d.put(keys, record{until, form}, m.rand); err != nil {
+		return fmt.Errorf("remember: %w", err)
+	}
+	m.bound()
+	return nil
+}
+
+// Forget forgets every declaration of the person.
+func (m *Memory) Forget(keys []string, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick(now)
+	var errs []error
+	for _, d := range m.days {
+		if r, ok := d.find(keys); ok && !r.until.IsZero() {
+			errs = append(errs, d.put(keys, record{}, m.rand))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("forget: %w", err)
+	}
+	return nil
+}
+
+// put takes r into the memory and appends it, sealed, to the file.
+func (d *day) put(keys []string, r record, rand io.Reader) error {
+	var sealed []byte
+	for some := range slices.Chunk(keys, someKeys) {
+		plain := make([]byte, plainSize)
+		if !r.until.IsZero() {
+			plain[0] = 1
+			binary.BigEndian.PutUint64(plain[1:], uint64(r.until.UnixMilli()))
+		}
+		plain[9] = byte(copy(plain[10:10+maxForm], r.form))
+		sums := plain[10+maxForm:]
+		sums[0] = byte(len(some))
+		for i, k := range some {
+			s := d.sum(k)
+			copy(sums[1+i*tagSize:], s[:])
+		}
+		d.take(plain)
+		nonce := make([]byte, nonceSize)
+		if _, err := io.ReadFull(rand, nonce); err != nil {
+			return err
+		}
+		sealed = append(sealed, d.aead.Seal(nonce, nonce, plain, nil)...)
+	}
+	// A write that failed half-way must not shift the records behind it.
+	if _, err := d.log.WriteAt(sealed, int64(d.records)*recordSize); err != nil {
+		return err
+	}
+	d.records += len(sealed) / recordSize
+	return d.log.Sync()
+}
+
+// take reads an opened record into the index.
+func (d *day) take(plain []byte) {
+	r := record{form: string(plain[10 : 10+min(int(plain[9]), maxForm)])}
+	if plain[0] == 1 {
+		r.until = time.UnixMilli(int64(binary.BigEndian.Uint64(plain[1:])))
+	}
+	if r.until.After(d.last) {
+		d.last = r.until
+	}
+	sums := plain[10+maxForm:]
+	for i := range min(int(sums[0]), someKeys) {
+		d.by[[tagSize]byte(sums[1+i*tagSize:])] = r
+	}
+}
+
+// dayOf returns the day of now, which it begins if need be.
+func (m *Memory) dayOf(now time.Time) (*day, error) {
+	date := m.date(now)
+	if i := slices.IndexFunc(m.days, func(d *day) bool { return d.date == date }); i >= 0 {
+		return m.days[i], nil
+	}
+	path := m.path("remember", date, "key")
+	key, err := m.newKey(path)
+	if err != nil {
+		m.destroy(path)
+		return nil, err
+	}
+	d, err := m.openDay(date, key)
+	if err != nil {
+		m.destroy(path)
+		return nil, err
+	}
+	m.days = append(m.days, d)
+	slices.SortFunc(m.days, func(a, b *day) int { return cmp.Compare(a.date, b.date) })
+	return d, syncDir(m.dir)
+}
+
+// loadDays reads the days that are on the disk.
+func (m *Memory) loadDays() error {
+	logs, err := m.dates("remember", "log")
+	if err != nil {
+		return err
+	}
+	for _, date := range logs { // of a day whose key is gone
+		if _, err := os.Stat(m.path("remember", date, "key")); errors.Is(err, os.ErrNotExist) {
+			os.Remove(m.path("remember", date, "log"))
+		}
+	}
+	dates, err := m.dates("remember", "key")
+	if err != nil {
+		return err
+	}
+	for _, date := range dates {
+		key, err := readKey(m.path("remember", date, "key"))
+		var d *day
+		if err == nil {
+			d, err = m.openDay(date, key)
+		}
+		if err != nil {
+			m.lose("declarations of %s: %v", date, err)
+			m.destroy(m.path("remember", date, "key"))
+			os.Remove(m.path("remember", date, "log"))
+			continue
+		}
+		m.days = append(m.days, d)
+	}
+	return nil
+}
+
+// openDay opens the file of a day and reads its records.
+func (m *Memory) openDay(date string, key []byte) (*day, error) {
+	seal := mac(key, "gatepost/remember/seal/1", "")
+	block, err := aes.NewCipher(seal[:])
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(m.path("remember", date, "log"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	d := &day{date: date, key: key, aead: aead, log: f, by: map[[tagSize]byte]record{}}
+	damaged, err := d.load()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	if damaged > 0 {
+		m.lose("declarations of %s: %d damaged records are forgotten", date, damaged)
+	}
+	return d, nil
+}
+
+// load reads the records. A last one that is torn was never acknowledged; the next is written over it.
+func (d *day) load() (damaged int, err error) {
+	b := make([]byte, recordSize)
+	for d.records < MaxRecords {
+		if _, err := io.ReadFull(d.log, b); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		} else if err != nil {
+			return damaged, err
+		}
+		d.records++
+		plain, err := d.aead.Open(nil, b[:nonceSize], b[nonceSize:], nil)
+		if err != nil {
+			damaged++
+			continue
+		}
+		d.take(plain)
+	}
+	return damaged, nil
+}
+
+// expire destroys the days whose last declaration has ended and those that are too old by their date.
+func (m *Memory) expire(now time.Time) {
+	m.redate(now)
+	today, oldest := m.date(now), m.date(now.Add(-MaxAge))
+	m.days = slices.DeleteFunc(m.days, func(d *day) bool {
+		ended := d.date != today && !now.Before(d.last) || d.date < oldest
+		if ended {
+			m.drop(d)
+		}
+		return ended
+	})
+}
+
+// redate gives days of the future, which a clock leaves behind that was ahead or has gone back, the newest
+// free dates of the last week: they live no longer than any other, and no two share a date.
+func (m *Memory) redate(now time.Time) {
+	tomorrow, at := m.date(now.AddDate(0, 0, 1)), now
+	for i := len(m.days) - 1; i >= 0 && m.days[i].date > tomorrow; i-- {
+		d := m.days[i]
+		for slices.ContainsFunc(m.days, func(o *day) bool { return o.date == m.date(at) }) {
+			at = at.AddDate(0, 0, -1)
+		}
+		old := d.date
+		d.date = m.date(at)
+		err := os.Rename(m.path("remember", old, "key"), m.path("remember", d.date, "key"))
+		if err = errors.Join(err, os.Rename(m.path("remember", old, "log"), m.path("remember", d.date, "log")), syncDir(m.dir)); err != nil {
+			m.lose("declarations of %s: %v", old, err)
+		}
+	}
+	slices.SortFunc(m.days, func(a, b *day) int { return cmp.Compare(a.date, b.date) })
+}
+
+// bound drops the oldest day when there are too many records.
+func (m *Memory) bound() {
+	n := 0
+	for _, d := range m.days {
+		n += d.records
+	}
+	if n <= MaxRecords {
+		return
+	}
+	d := m.days[0]
+	m.lose("declarations of %s: %d records made room for newer ones", d.date, d.records)
+	m.drop(d)
+	m.days = m.days[1:]
+}
+
+// drop destroys a day: the key first, because the records are nothing without it.
+func (m *Memory) drop(d *day) {
+	m.destroy(m.path("remember", d.date, "key"))
+	if err := errors.Join(d.close(), os.Remove(m.path("remember", d.date, "log")), syncDir(m.dir)); err != nil {
+		m.lose("declarations of %s: %v", d.date, err)
+	}
+}
