@@ -57,16 +57,13 @@ func Sign(key ed25519.PrivateKey, entries [][]byte) (Batch, error) {
 	if err := b.link(); err != nil {
 		return Batch{}, err
 	}
-	b.Sig = ed25519.Sign(key, b.signed())
+	b.Sig = ed25519.Sign(key, signed(b.Device, b.before, b.after))
 	return b, nil
 }
 
 // Verify returns an error unless the batch carries the signature of pub's device.
 func (b Batch) Verify(pub ed25519.PublicKey) error {
-	if entry.DeviceID(pub) != b.Device || !ed25519.Verify(pub, b.signed(), b.Sig) {
-		return fmt.Errorf("batch's signature is not that of device %q", b.Device)
-	}
-	return nil
+	return VerifySpan(pub, b.Device, b.before, b.after, b.Sig)
 }
 
 // Marshal returns the bytes of b.
@@ -115,12 +112,6 @@ func (b *Batch) link() error {
 		}
 	}
 	return nil
-}
-
-// signed returns the text that is signed: the two heads stand for every byte between them.
-func (b Batch) signed() []byte {
-	return fmt.Appendf(nil, "gatepost/batch/1\n%s\n%d\n%v\n%d\n%v\n",
-		b.Device, b.before.Seq, b.before.Hash, b.after.Seq, b.after.Hash)
 }
 
 var decoding = func() cbor.DecMode {
