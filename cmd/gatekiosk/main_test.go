@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// start runs the program with args and returns its exit status and what it wrote.
+func start(ctx context.Context, args ...string) (code int, out, errs string) {
+	var o, e bytes.Buffer
+	code = run(ctx, args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kiosk.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestWrongWords(t *testing.T) {
+	for _, args := range [][]string{{"-nonsense"}, {"extra"}, {"-config", "/nonexistent/kiosk.toml"}} {
+		if code, _, errs := start(t.Context(), args...); code != exitUsage || errs == "" {
+			t.Errorf("%q: status %d, %q", args, code, errs)
+		}
+	}
+}
+
+func TestPrintedConfigLoads(t *testing.T) {
+	code, text, _ := start(t.Context(), "-print-config")
+	if code != exitOK {
+		t.Fatalf("status %d", code)
+	}
+	crlf := "\uFEFF" + strings.ReplaceAll(text, "\n", "\r\n")
+	for _, text := range []string{text, crlf} {
+		c, err := load(write(t, text))
+		if err != nil || len(c.Lanes) != 1 || c.Lanes[0].Name != "gate-1" {
+			t.Errorf("%+v, %v", c, err)
+		}
+	}
+}
+
+func TestThreeFaultsAtOnce(t *testing.T) {
+	code, _, errs := start(t.Context(), "-config", write(t, `schema = 1
+colour = "green"
+[venue]
+timezone = "Mars/Olympus"
+[[lane]]
+name = "gate-1"
+source = "sim:"
+direction = "sideways"
+`))
+	if code != exitUsage {
+		t.Errorf("status %d", code)
+	}
+	for _, want := range []string{"line 2: colour", "line 4: venue.timezone", "line 8: lane.0.direction"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("no %q in\n%s", want, errs)
+		}
+	}
+}
+
+func TestConsoleStaysOnLoopback(t *testing.T) {
+	code, _, errs := start(t.Context(), "-config", write(t, "schema = 1\n[console]\nlisten = \"0.0.0.0:8080\"\n"))
+	if code != exitUsage || !strings.Contains(errs, "line 3") {
+		t.Errorf("status %d, %s", code, errs)
+	}
+}
+
+func TestNoPlaceToKeepEntries(t *testing.T) {
+	file := write(t, "not a folder")
+	code, _, errs := start(t.Context(), "-config", write(t, "schema = 1\ndata = \""+file+"\"\n[console]\nlisten = \"\"\n"))
+	if code != exitFault || !strings.Contains(errs, "data folder") {
+		t.Errorf("status %d, %s", code, errs)
+	}
+}
+
+// The program ends in order on its signal, and a second one cannot have the same journal.
+func TestRunsUntilItsSignalAndAlone(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	config := write(t, "schema = 1\n[console]\nlisten = \""+address+"\"\n[[lane]]\nname = \"gate-1\"\nsource = \"sim:manual\"\ndirection = \"in\"\n")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int)
+	go func() {
+		code, _, _ := start(ctx, "-config", config)
+		ended <- code
+	}()
+	for {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+			break
+		}
+		select {
+		case code := <-ended:
+			t.Fatalf("ended with %d", code)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if code, _, errs := start(t.Context(), "-config", config); code != exitFault || !strings.Contains(errs, "journal") {
+		t.Errorf("a second kiosk on one journal: status %d, %s", code, errs)
+	}
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("ended with %d", code)
+	}
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"gatepost/cmd/internal/config"
+	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/keyfile"
+	"gatepost/cmd/internal/kiosk"
+	"gatepost/device/wall"
+	"gatepost/scanner/admission"
+	"gatepost/scanner/credential"
+	"gatepost/scanner/form"
+	"gatepost/storage/entry"
+	"gatepost/storage/journal"
+	"gatepost/storage/memory"
+	"gatepost/sync/uplink"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// serve opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing.
+func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	key, err := deviceKey(c.Keys.Device)
+	if err != nil {
+		return err
+	}
+	device := entry.DeviceID(key.Public().(ed25519.PublicKey))
+	j, err := journal.Open(c.Data, journal.Options{Device: device})
+	if err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	defer j.Close()
+	clock, err := newClock(c, j)
+	if err != nil {
+		return err
+	}
+	m, err := memory.Open(filepath.Join(c.Data, "memory"), c.Zone, clock.Stamp().Wall, rand.Reader)
+	if err != nil {
+		return fmt.Errorf("open memory: %w", err)
+	}
+	defer m.Close()
+	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Device: device, Journal: j, Memory: m, Clock: clock, Retain: c.Retain, Log: log}
+	var simulator kiosk.Simulator
+	if err := configure(&o, c, &simulator); err != nil {
+		return err
+	}
+	k, err := kiosk.New(o)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { k.Run(ctx); return nil })
+	if c.Console.Listen != "" {
+		if err := console(ctx, g, c.Console.Listen, k, &simulator, log); err != nil {
+			return err
+		}
+	}
+	if c.Uplink.Hub != "" {
+		u, err := newUplink(ctx, c, key, j, k, log)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return u.Run(ctx) })
+	}
+	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
+	return g.Wait()
+}
+
+// deviceKey reads the device's key, and makes one at the first start.
+func deviceKey(path string) (ed25519.PrivateKey, error) {
+	key, err := keyfile.Private(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := keyfile.Create(filepath.Dir(path), strings.TrimSuffix(filepath.Base(path), ".key"), "device"); err != nil {
+		return nil, fmt.Errorf("make device key: %w", err)
+	}
+	return keyfile.Private(path)
+}
+
+// newClock trusts no time before the journal's last entry that was trusted.
+func newClock(c *config.Kiosk, j *journal.Journal) (*wall.Clock, error) {
+	synced, err := wall.ParseSource(c.Venue.Clock)
+	if err != nil {
+		return nil, err
+	}
+	var seen time.Time
+	head := j.Head().Seq
+	if head > 0 {
+		raws, err := j.Range(head-1, 1, entry.MaxSize)
+		if err != nil {
+			return nil, fmt.Errorf("read last entry: %w", err)
+		}
+		if e, err := entry.Parse(raws[0]); err == nil && e.Trust > entry.TrustNone {
+			seen = e.Wall
+		}
+	}
+	return wall.New(wall.Options{Synced: synced, Seen: seen}), nil
+}
+
+// configure fills in what the configuration's files say: keys, forms, policy, lanes.
+func configure(o *kiosk.Options, c *config.Kiosk, s *kiosk.Simulator) error {
+	if c.Keys.Authority != "" {
+		pub, err := keyfile.SealPublic(c.Keys.Authority)
+		if err != nil {
+			return fmt.Errorf("authority's key: %w", err)
+		}
+		if o.Sealer, err = entry.NewSealer(pub); err != nil {
+			return err
+		}
+	}
+	var err error
+	if o.Trust, err = declarers(c.Keys.Declarers); err != nil {
+		return err
+	}
+	if o.Forms, err = forms(c); err != nil {
+		return err
+	}
+	if o.Policy, err = policy(c.Policy); err != nil {
+		return err
+	}
+	for _, l := range c.Lanes {
+		if l.Source == "auto" {
+			l.Source = kiosk.DefaultSource()
+		}
+		d, err := entry.ParseDirection(l.Direction)
+		if err != nil {
+			return err
+		}
+		open, err := kiosk.OpenSource(l.Source, l.Name, s, o.Log)
+		if err != nil {
+			return fmt.Errorf("lane %q: %w", l.Name, err)
+		}
+		o.Lanes = append(o.Lanes, kiosk.Lane{Name: l.Name, Source: l.Source, Direction: d, Open: open})
+	}
+	return nil
+}
+
+func declarers(dir string) (t credential.Trust, err error) {
+	if dir == "" {
+		return t, nil
+	}
+	keys, err := keyfile.Dir(dir)
+	if err != nil {
+		return t, fmt.Errorf("declarers: %w", err)
+	}
+	for _, k := range keys {
+		t.Declarers = append(t.Declarers, k)
+	}
+	return t, nil
+}
+
+func policy(path string) (admission.Policy, error) {
+	if path == "" {
+		return config.DefaultPolicy(), nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return admission.Policy{}, fmt.Errorf("policy: %w", err)
+	}
+	p, err := config.Policy(text)
+	if err != nil {
+		return p, fmt.Errorf("policy %s:\n%w", path, err)
+	}
+	return p, nil
+}
+
+func forms(c *config.Kiosk) (form.Set, error) {
+	set, err := form.Shipped()
+	if err != nil || c.Forms.Dir == "" {
+		return set, err
+	}
+	pub, err := keyfile.Public(c.Forms.Publisher)
+	if err != nil {
+		return nil, fmt.Errorf("forms' publisher: %w", err)
+	}
+	own, err := form.Load(os.DirFS(c.Forms.Dir), pub)
+	if err != nil {
+		return nil, fmt.Errorf("forms: %w", err)
+	}
+	for ref, f := range own {
+		set[ref] = f
+	}
+	return set, nil
+}
+
+func console(ctx context.Context, g *errgroup.Group, listen string, k *kiosk.Kiosk, s *kiosk.Simulator, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	var sim http.Handler
+	if s.Any() {
+		sim = s
+	}
+	g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, sim)) })
+	log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
+	return nil
+}
+
+func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, log *slog.Logger) (*uplink.Uplink, error) {
+	receipts, err := keyfile.Public(c.Uplink.ReceiptKey)
+	if err != nil {
+		return nil, fmt.Errorf("hub's receipt key: %w", err)
+	}
+	var roots *x509.CertPool
+	if c.Uplink.CA != "" {
+		pem, err := os.ReadFile(c.Uplink.CA)
+		if err != nil {
+			return nil, fmt.Errorf("hub's certificate authority: %w", err)
+		}
+		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("hub's certificate authority: no certificate in %s", c.Uplink.CA)
+		}
+	}
+	return uplink.New(j, uplink.Options{
+		Hub: c.Uplink.Hub, CA: roots, Key: key, ReceiptKey: receipts, Interval: c.Interval, MaxWait: 10 * c.Interval, Log: log,
+		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) },
+	}), nil
+}
+
+// version returns what the build knows of itself.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

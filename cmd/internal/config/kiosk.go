@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+	_ "time/tzdata" // a kiosk's root file system has no zones
+
+	"gatepost/device/wall"
+	"gatepost/scanner/form/strict"
+	"gatepost/storage/entry"
+)
+
+// maxName is the most bytes of a lane's name, which stands in each entry.
+const maxName = 32
+
+// Kiosk is the configuration of a gatekiosk. Paths are as written; Resolve makes them relative to the file.
+type Kiosk struct {
+	Schema int    `toml:"schema"`
+	Data   string `toml:"data"`
+	Policy string `toml:"policy"`
+	Venue  struct {
+		Name     string `toml:"name"`
+		Timezone string `toml:"timezone"`
+		Retain   string `toml:"retain"`
+		Clock    string `toml:"clock"`
+	} `toml:"venue"`
+	Lanes []Lane `toml:"lane"`
+	Keys  struct {
+		Device    string `toml:"device"`
+		Authority string `toml:"authority"`
+		Declarers string `toml:"declarers"`
+	} `toml:"keys"`
+	Forms struct {
+		Dir       string `toml:"dir"`
+		Publisher string `toml:"publisher"`
+	} `toml:"forms"`
+	Uplink struct {
+		Hub        string `toml:"hub"`
+		CA         string `toml:"ca"`
+		ReceiptKey string `toml:"receipt_key"`
+		Interval   string `toml:"interval"`
+	} `toml:"uplink"`
+	Console struct {
+		Listen string `toml:"listen"`
+	} `toml:"console"`
+
+	Zone     *time.Location `toml:"-"`
+	Retain   time.Duration  `toml:"-"`
+	Interval time.Duration  `toml:"-"`
+}
+
+// Lane is one [[lane]] of a Kiosk.
+type Lane struct {
+	Name      string `toml:"name"`
+	Source    string `toml:"source"`
+	Direction string `toml:"direction"`
+}
+
+// DefaultKiosk is a commented configuration that a gatekiosk without one uses: everything on loopback.
+const DefaultKiosk = `# gatekiosk: one gate. Every key may be left out; what stands here are the defaults.
+schema = 1
+
+data = "gatekiosk-data"       # journal, memory and the device's key; paths are relative to this file
+policy = ""                   # a policy file; empty: take every family, ask the newest shipped form of each id below
+
+[venue]
+name = "Gatepost"
+timezone = "Asia/Ho_Chi_Minh" # where a day begins and ends
+retain = "720h"               # receipted entries older than this are deleted
+clock = "kernel"              # kernel: trusted while the system says that it is synchronised; system: always
+
+[[lane]]                      # one for each camera or reader, all in one process
+name = "gate-1"
+source = "auto"               # v4l:/dev/video0, files:DIR, wedge:/dev/input/event0, sim:, or auto: a camera, else sim:
+direction = "in"              # in or out
+
+[keys]
+device = ""                   # PEM of this device's key; empty: DATA/device.key, made at the first start
+authority = ""                # PEM of the authority's public key; empty: what names a person is not kept at all
+declarers = ""                # folder with the public keys whose signed declarations count
+
+[forms]
+dir = ""                      # folder with more signed forms, beside those that are built in
+publisher = ""                # PEM of the public key that signs them
+
+[uplink]
+hub = ""                      # https://host:port; empty: entries stay here
+ca = ""                       # PEM of the certificate authority of the hub
+receipt_key = ""              # PEM of the hub's public key for receipts
+interval = "30s"              # how often to look for the hub when nothing happens
+
+[console]
+listen = "127.0.0.1:8080"     # the guard's page; empty: none
+`
+
+// ParseKiosk reads a kiosk's configuration over the defaults. Its error lists every fault with its line.
+func ParseKiosk(text []byte) (*Kiosk, error) {
+	k := &Kiosk{}
+	if err := strict.Decode([]byte(DefaultKiosk), k).Err(); err != nil {
+		return nil, fmt.Errorf("defaults: %w", err)
+	}
+	lanes := k.Lanes
+	k.Schema, k.Lanes = 0, nil
+	doc := strict.Decode(text, k)
+	if err := doc.Syntax(); err != nil {
+		return nil, err
+	}
+	doc.Schema(k.Schema, 1)
+	if len(k.Lanes) == 0 {
+		k.Lanes = lanes
+	}
+	k.checkTimes(doc)
+	k.checkLanes(doc)
+	k.checkNetwork(doc)
+	return k, doc.Err()
+}
+
+func (k *Kiosk) checkTimes(doc *strict.Doc) {
+	var err error
+	if k.Zone, err = time.LoadLocation(k.Venue.Timezone); err != nil {
+		doc.Fault("venue.timezone", "%q is no time zone such as \"Asia/Ho_Chi_Minh\"", k.Venue.Timezone)
+	}
+	if k.Retain, err = time.ParseDuration(k.Venue.Retain); err != nil || k.Retain < 0 {
+		doc.Fault("venue.retain", "%q is no duration such as \"720h\"", k.Venue.Retain)
+	}
+	if k.Interval, err = time.ParseDuration(k.Uplink.Interval); err != nil || k.Interval < time.Second {
+		doc.Fault("uplink.interval", "%q is no duration of a second or more", k.Uplink.Interval)
+	}
+	if _, err := wall.ParseSource(k.Venue.Clock); err != nil {
+		doc.Fault("venue.clock", "%v", err)
+	}
+}
+
+func (k *Kiosk) checkLanes(doc *strict.Doc) {
+	names := map[string]bool{}
+	for i, l := range k.Lanes {
+		path := fmt.Sprintf("lane.%d", i)
+		if l.Name == "" || len(l.Name) > maxName {
+			doc.Fault(path+".name", "a lane's name has from 1 to %d bytes", maxName)
+		} else if names[l.Name] {
+			doc.Fault(path+".name", "two lanes are named %q", l.Name)
+		}
+		names[l.Name] = true
+		if _, err := entry.ParseDirection(l.Direction); err != nil {
+			doc.Fault(path+".direction", "%v", err)
+		}
+		if !strings.Contains(l.Source, ":") && l.Source != "auto" {
+			doc.Fault(path+".source", "%q is no source such as \"v4l:/dev/video0\" or \"auto\"", l.Source)
+		}
+	}
+}
+
+func (k *Kiosk) checkNetwork(doc *strict.Doc) {
+	if k.Uplink.Hub != "" {
+		if u, err := url.Parse(k.Uplink.Hub); err != nil || u.Scheme != "https" || u.Host == "" {
+			doc.Fault("uplink.hub", "%q is no address such as \"https://hub.example:8443\"", k.Uplink.Hub)
+		}
+		if k.Uplink.ReceiptKey == "" {
+			doc.Fault("uplink.receipt_key", "without the hub's public key no receipt can be checked")
+		}
+	}
+	if k.Forms.Dir != "" && k.Forms.Publisher == "" {
+		doc.Fault("forms.publisher", "without the publisher's public key no form can be checked")
+	}
+	if err := loopback(k.Console.Listen); err != nil {
+		doc.Fault("console.listen", "%v", err)
+	}
+}
+
+// loopback refuses an address that others could reach: the console knows no password.
+func loopback(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%q can be reached from outside, and the console has no password: use 127.0.0.1", address)
+	}
+	return nil
+}
+
+// Resolve makes the paths relative to dir, the folder of the configuration's file.
+func (k *Kiosk) Resolve(dir string) {
+	for _, p := range []*string{
+		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+	} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	if k.Keys.Device == "" {
+		k.Keys.Device = filepath.Join(k.Data, "device.key")
+	}
+}

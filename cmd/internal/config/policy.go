@@ -1,0 +1,88 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"gatepost/scanner/admission"
+	"gatepost/scanner/credential"
+	"gatepost/scanner/form/strict"
+)
+
+// DefaultPolicy takes every family and asks for a declaration on a shipped form, which the guard may take down.
+func DefaultPolicy() admission.Policy {
+	return admission.Policy{
+		Families:   credential.Families(),
+		Forms:      []string{"covid-2021", "food-fitness"},
+		Unprovable: admission.ActionLook,
+		Duplicate:  admission.DefaultDuplicate,
+	}
+}
+
+// Policy reads a policy's file: schema = 1 and a table [policy], in which every key may be left out.
+//
+//	families   = ["cccd", "hd1"]   kinds of codes that are taken; all when left out
+//	forms      = ["shift-fitness"] ids of the forms of which one is asked for; none when left out
+//	unprovable = "look"            a bare identity: admit, look or refuse; when left out, look where forms are
+//	                               asked for, else admit
+//	freshness  = "12h"             how long a declaration counts at most; as the form says when left out
+//	duplicate  = "5s"              the same person, the same direction
+//
+// Its error lists every fault with its line.
+func Policy(toml []byte) (admission.Policy, error) {
+	var file struct {
+		Schema int `toml:"schema"`
+		Policy struct {
+			Families   []credential.Family `toml:"families"`
+			Forms      []string            `toml:"forms"`
+			Unprovable admission.Action    `toml:"unprovable"`
+			Freshness  time.Duration       `toml:"freshness"`
+			Duplicate  time.Duration       `toml:"duplicate"`
+		} `toml:"policy"`
+	}
+	file.Policy.Duplicate = admission.DefaultDuplicate
+	doc := strict.Decode(toml, &file)
+	if err := doc.Syntax(); err != nil {
+		return admission.Policy{}, err
+	}
+	doc.Schema(file.Schema, 1)
+	if doc.Line("policy") == 0 {
+		doc.Fault("", "the file has no table [policy]")
+	}
+	p := admission.Policy(file.Policy)
+	checkPolicy(doc, &p)
+	return p, doc.Err()
+}
+
+func checkPolicy(doc *strict.Doc, p *admission.Policy) {
+	for i, f := range p.Families {
+		if !slices.Contains(credential.Families(), f) {
+			doc.Fault(fmt.Sprintf("policy.families.%d", i), "%q is not one of %q", f, credential.Families())
+		}
+	}
+	for i, id := range p.Forms {
+		if id == "" || slices.Index(p.Forms, id) < i {
+			doc.Fault(fmt.Sprintf("policy.forms.%d", i), "%q is empty or there twice", id)
+		}
+	}
+	switch p.Unprovable {
+	case admission.ActionAdmit, admission.ActionLook, admission.ActionRefuse:
+	case "":
+		if doc.Has("policy.unprovable") {
+			doc.Fault("policy.unprovable", `"" is not one of admit, look, refuse`)
+		}
+		p.Unprovable = admission.ActionLook
+		if len(p.Forms) == 0 {
+			p.Unprovable = admission.ActionAdmit
+		}
+	default:
+		doc.Fault("policy.unprovable", "%q is not one of admit, look, refuse", p.Unprovable)
+	}
+	if doc.Has("policy.freshness") && p.Freshness < time.Minute {
+		doc.Fault("policy.freshness", "needs a minute or more")
+	}
+	if p.Duplicate > time.Hour {
+		doc.Fault("policy.duplicate", "an hour at most: somebody may have left unseen")
+	}
+}

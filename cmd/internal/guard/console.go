@@ -1,0 +1,134 @@
+package guard
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+//go:embed page
+var pages embed.FS
+
+const (
+	maxAction = 16 << 10        // bytes of one action
+	beat      = 5 * time.Second // a live page hears from the gate at least this often
+)
+
+// Console returns the guard's page and what it speaks: GET /state.json, GET /events (the same as server-sent
+// events, at each change), POST /act (an Action as JSON; 204, or 4xx with a sentence). It takes requests from
+// pages of its own origin alone, and only by a loopback or literal address, so that no web page that the guard
+// happens to visit can reach it. sim, when not nil, is handed what comes to /sim.
+func Console(gate Gate, log *slog.Logger, sim http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	static, err := fs.Sub(pages, "page")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	mux.Handle("GET /", http.FileServerFS(static))
+	mux.HandleFunc("GET /state.json", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		writeJSON(w, gate.State())
+	})
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { events(w, r, gate) })
+	mux.HandleFunc("POST /act", func(w http.ResponseWriter, r *http.Request) { act(w, r, gate) })
+	if sim != nil {
+		mux.Handle("GET /sim", sim)
+		mux.Handle("POST /sim", sim)
+	}
+	return shield(http.NewCrossOriginProtection().Handler(mux), log)
+}
+
+// shield keeps foreign pages out and turns a panic into a 500.
+func shield(h http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error("console request failed", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				http.Error(w, "internal error", http.StatusInternalServerError)
+			}
+		}()
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
+			http.Error(w, "ask for this page by its address", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'self'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func events(w http.ResponseWriter, r *http.Request, gate Gate) {
+	flush := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	for {
+		changed := gate.Changed() // before the state, so that no change falls between
+		b, err := json.Marshal(gate.State())
+		if err != nil {
+			return
+		}
+		if _, err := fmt.Fprintf(w, "data: %s\n\n", b); err != nil || flush.Flush() != nil {
+			return
+		}
+		beat := time.NewTimer(beat)
+		select {
+		case <-r.Context().Done():
+			beat.Stop()
+			return
+		case <-changed:
+		case <-beat.C:
+		}
+		beat.Stop()
+	}
+}
+
+func act(w http.ResponseWriter, r *http.Request, gate Gate) {
+	if t := r.Header.Get("Content-Type"); t != "application/json" {
+		http.Error(w, "an action is application/json", http.StatusUnsupportedMediaType)
+		return
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAction))
+	d.DisallowUnknownFields()
+	var a Action
+	if err := d.Decode(&a); err != nil {
+		http.Error(w, "not an action: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if err := gate.Do(r.Context(), a); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return // the page has gone
+	}
+}
+
+// Serve serves h on listener until ctx ends.
+func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	if err := s.Serve(listener); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("serve console: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+// Package guard is what the guard sees and does: the state of the gate as plain data, the four faces of a
+// verdict, and the console, a page for the local network that shows them live and takes the guard's answers.
+//
+// The console gets verdicts, never the camera's picture, and no more of a person than Shown.Who.
+package guard
+
+import (
+	"context"
+	"time"
+
+	"gatepost/scanner/admission"
+	"gatepost/storage/entry"
+)
+
+// Face is one of the four pictures of a verdict, or Ready.
+type Face string
+
+const (
+	Ready  Face = "ready"
+	Go     Face = "go"
+	Stop   Face = "stop"
+	Ask    Face = "ask"
+	Broken Face = "broken"
+)
+
+// FaceOf returns the face of a verdict.
+func FaceOf(v entry.Verdict) Face {
+	switch v {
+	case entry.Admit:
+		return Go
+	case entry.Refuse:
+		return Stop
+	case entry.Look, entry.Unreadable:
+		return Ask
+	}
+	return Broken
+}
+
+// Hold returns how long the face of a verdict stands before the gate is ready again; "already in" is an Ask
+// with a time of its own. Zero means until it is mended.
+func Hold(v entry.Verdict, r entry.Reason) time.Duration {
+	switch {
+	case v == entry.Admit:
+		return time.Second
+	case r == entry.ReasonDuplicate:
+		return 2 * time.Second
+	case v == entry.Failed:
+		return 0
+	}
+	return 4 * time.Second
+}
+
+// Text is one sentence in the two languages of the gate.
+type Text struct {
+	VI string `json:"vi"`
+	EN string `json:"en"`
+}
+
+// Words returns the sentence of a verdict.
+func Words(r entry.Reason, v entry.Verdict, d entry.Direction) Text {
+	switch {
+	case v == entry.Admit && d == entry.Out:
+		return Text{"Tạm biệt", "Goodbye"}
+	case v == entry.Admit:
+		return Text{"Mời vào", "Please come in"}
+	}
+	vi, en := admission.Words(r)
+	return Text{vi, en}
+}
+
+// State is everything that a page of the gate shows. Docs for its figures stand in PRODUCT's terms: Saved is
+// the entries kept here, Unsent those of them without the hub's receipt.
+type State struct {
+	Venue  string     `json:"venue"`
+	Device string     `json:"device"`
+	Lanes  []Lane     `json:"lanes"`
+	Shown  *Shown     `json:"shown,omitempty"` // the verdict that stands now
+	Ask    *Question  `json:"ask,omitempty"`   // the questions that wait for an answer
+	Recent []Recent   `json:"recent"`          // newest first
+	Saved  int        `json:"saved"`
+	Unsent int        `json:"unsent"`
+	Oldest *time.Time `json:"oldest,omitempty"` // wall time of the oldest unsent entry
+	Seq    uint64     `json:"seq"`              // of the journal's last entry
+	Inside int        `json:"inside"`
+	Stale  int        `json:"stale"` // of Inside: so long here that they probably left unseen
+	Online bool       `json:"online"`
+	Uplink string     `json:"uplink,omitempty"` // why nothing goes up
+	Clock  string     `json:"clock"`            // trust of the clock
+	Faults []string   `json:"faults,omitempty"` // what a person must act on, newest last
+}
+
+// A Lane is one source of codes.
+type Lane struct {
+	Name      string `json:"name"`
+	Direction string `json:"direction"`
+	Source    string `json:"source"`
+	OK        bool   `json:"ok"`
+	Text      string `json:"text,omitempty"` // why it is not OK
+}
+
+// Shown is a verdict on the screen.
+type Shown struct {
+	Seq     uint64        `json:"seq"` // 0 when it was not kept
+	Lane    string        `json:"lane"`
+	Face    Face          `json:"face"`
+	Verdict entry.Verdict `json:"verdict"`
+	Reason  entry.Reason  `json:"reason"`
+	Words   Text          `json:"words"`
+	Who     string        `json:"who,omitempty"` // given name, birth year, last three digits
+	Until   *time.Time    `json:"until,omitempty"`
+}
+
+// Recent is a verdict that was shown, without the person.
+type Recent struct {
+	Seq       uint64        `json:"seq"`
+	At        time.Time     `json:"at"`
+	Lane      string        `json:"lane"`
+	Direction string        `json:"direction"`
+	Face      Face          `json:"face"`
+	Verdict   entry.Verdict `json:"verdict"`
+	Reason    entry.Reason  `json:"reason"`
+	Words     Text          `json:"words"`
+	Undone    bool          `json:"undone,omitempty"`
+}
+
+// A Question is a form that waits for the answers of the person at Lane.
+type Question struct {
+	ID    string `json:"id"` // to be handed back with the answers
+	Lane  string `json:"lane"`
+	Who   string `json:"who"`
+	Title Text   `json:"title"`
+	Items []Item `json:"items"`
+}
+
+// An Item is one question of a form.
+type Item struct {
+	ID      string   `json:"id"`
+	Text    Text     `json:"text"`
+	Type    string   `json:"type"`
+	Choices []Choice `json:"choices,omitempty"`
+}
+
+// A Choice is one possible answer to an Item of type "choice".
+type Choice struct {
+	ID   string `json:"id"`
+	Text Text   `json:"text"`
+}
+
+// An Action is what the guard does. Exactly one field is set.
+type Action struct {
+	Answer *Answer `json:"answer,omitempty"`
+	Turn   *Turn   `json:"turn,omitempty"`
+	Undo   *Undo   `json:"undo,omitempty"`
+	Leave  *Leave  `json:"leave,omitempty"`
+}
+
+// An Answer gives a Question's answers by their item ids.
+type Answer struct {
+	ID      string         `json:"id"`
+	Answers map[string]any `json:"answers"`
+}
+
+// A Turn sets a lane's direction, "in" or "out".
+type Turn struct {
+	Lane      string `json:"lane"`
+	Direction string `json:"direction"`
+}
+
+// An Undo annuls the passage with this sequence by a new entry.
+type Undo struct {
+	Seq uint64 `json:"seq"`
+}
+
+// A Leave drops a Question without an answer.
+type Leave struct {
+	ID string `json:"id"`
+}
+
+// A Gate is what the console shows and drives.
+type Gate interface {
+	// State returns the state now.
+	State() State
+	// Changed returns a channel that is closed at the next change.
+	Changed() <-chan struct{}
+	// Do acts. Its error is fit for the guard's eyes.
+	Do(context.Context, Action) error
+}

@@ -1,0 +1,252 @@
+// Package kiosk is the gate at work: lane by lane it takes what the sources read, understands it, decides,
+// keeps the entry, and only then shows the verdict. No admitting face leaves this package before the
+// journal's commit has returned.
+//
+// It owns no part: the journal, the memory, the clock and the sources are handed in and closed by its caller.
+package kiosk
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/supervise"
+	"gatepost/device/wall"
+	"gatepost/scanner/admission"
+	"gatepost/scanner/credential"
+	"gatepost/scanner/form"
+	"gatepost/storage/entry"
+	"gatepost/storage/journal"
+	"gatepost/storage/memory"
+	"gatepost/sync/uplink"
+)
+
+// A Lane is a source of codes and the direction in which it lets people through.
+type Lane struct {
+	Name      string
+	Source    string // as configured: "v4l:/dev/video0"
+	Direction entry.Direction
+	Open      func(context.Context) (Source, error)
+}
+
+// Options of a Kiosk. Everything is needed but Sealer, without which entries carry no personal part, and Lamp.
+type Options struct {
+	Program string // version, for the boot entry
+	Venue   string
+	Device  string
+	Lanes   []Lane
+	Journal *journal.Journal
+	Memory  *memory.Memory
+	Sealer  *entry.Sealer
+	Clock   *wall.Clock
+	Trust   credential.Trust
+	Policy  admission.Policy
+	Forms   form.Set
+	Retain  time.Duration          // receipted entries older than this are deleted; 0 keeps them
+	Lamp    func(guard.Face) error // lights the lamps, after the entry is durable
+	Log     *slog.Logger
+}
+
+// A Kiosk is one gate. It is a guard.Gate.
+type Kiosk struct {
+	Options
+	lanes []*lane
+
+	mu      sync.Mutex
+	changed chan struct{}
+	shown   *guard.Shown
+	recent  []recent
+	pending *pending
+	faults  map[string]string // by part
+	uplink  uplink.State
+}
+
+const (
+	maxRecent  = 20
+	maxReplay  = 50_000 // entries that are looked through at start for who passed today
+	pruneEvery = time.Hour
+	watchEvery = time.Second
+)
+
+// New returns a kiosk that knows what its journal tells of today.
+func New(o Options) (*Kiosk, error) {
+	k := &Kiosk{Options: o, changed: make(chan struct{}), faults: map[string]string{}}
+	for _, l := range o.Lanes {
+		k.lanes = append(k.lanes, &lane{Lane: l, text: "starting"})
+	}
+	if o.Sealer == nil {
+		k.faults["seal"] = "no authority's key: who passes is not kept"
+	}
+	if err := k.replay(); err != nil {
+		return nil, fmt.Errorf("read today's entries: %w", err)
+	}
+	return k, nil
+}
+
+// Run records the boot and works until ctx ends.
+func (k *Kiosk) Run(ctx context.Context) {
+	k.keep(ctx, entry.Boot{Program: k.Program})
+	var wg sync.WaitGroup
+	for _, l := range k.lanes {
+		wg.Go(func() {
+			supervise.Run(ctx, k.Log, "lane "+l.Name, func(ctx context.Context) error { return k.work(ctx, l) },
+				func(err error) { k.setLane(ctx, l, false, err.Error()) })
+		})
+	}
+	wg.Go(func() { k.watch(ctx) })
+	wg.Wait()
+}
+
+// watch looks at the lanes' health and prunes the journal, until ctx ends.
+func (k *Kiosk) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var pruned time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, l := range k.lanes {
+			k.checkLane(ctx, l)
+		}
+		k.forgetPending()
+		k.retryJournal(ctx)
+		if s := k.Clock.Stamp(); k.Retain > 0 && s.Trust >= entry.TrustClock && s.Wall.Sub(pruned) > pruneEvery {
+			pruned = s.Wall
+			if n, err := k.Journal.Prune(ctx, s.Wall.Add(-k.Retain), s); err != nil {
+				k.Log.Warn("old entries stay", "error", err)
+			} else if n > 0 {
+				k.Log.Info("old entries deleted", "entries", n)
+			}
+		}
+	}
+}
+
+// replay tells the memory who passed today and fills the list of recent verdicts, after a restart.
+func (k *Kiosk) replay() error {
+	after := uint64(0)
+	if head := k.Journal.Head().Seq; head > maxReplay {
+		after = head - maxReplay
+	}
+	for {
+		raws, err := k.Journal.Range(after, 500, 1<<20)
+		if err != nil {
+			return err
+		}
+		if len(raws) == 0 {
+			return nil
+		}
+		for _, raw := range raws {
+			e, err := entry.Parse(raw)
+			if err != nil {
+				return err
+			}
+			after = e.Seq
+			k.replayEntry(e)
+		}
+	}
+}
+
+func (k *Kiosk) replayEntry(e entry.Entry) {
+	switch e.Kind {
+	case entry.KindPassage:
+		p, err := entry.Decode[entry.Passage](e)
+		if err != nil {
+			k.Log.Warn("entry cannot be read", "seq", e.Seq, "error", err)
+			return
+		}
+		k.remember(recent{guard.Recent{
+			Seq: e.Seq, At: e.Wall, Lane: p.Lane, Direction: p.Direction.String(),
+			Face: guard.FaceOf(p.Verdict), Verdict: p.Verdict, Words: guard.Words("", p.Verdict, p.Direction),
+		}, p.Tag})
+		if p.Verdict == entry.Admit && len(p.Tag) > 0 {
+			k.Memory.Replay(p.Tag, p.Direction, e.Wall)
+		}
+	case entry.KindUndo:
+		if u, err := entry.Decode[entry.Undo](e); err == nil {
+			if r, ok := k.undoable(u.Seq); ok && r.tag != nil {
+				k.Memory.Undo(r.tag, e.Wall)
+			}
+			k.markUndone(u.Seq)
+		}
+	}
+}
+
+// keep appends an entry and tells the guard when that fails. It returns the entry's sequence, or 0.
+func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
+	d, err := entry.NewDraft(k.Clock.Stamp(), body)
+	if err != nil {
+		return 0, err
+	}
+	e, err := k.Journal.Append(ctx, d)
+	if err != nil {
+		k.Log.Error("entry was not kept", "kind", d.Kind, "error", err)
+		k.setFault("journal", "the journal cannot be written: "+err.Error())
+		return 0, fmt.Errorf("keep entry: %w", err)
+	}
+	k.setFault("journal", "")
+	return e.Seq, nil
+}
+
+// retryJournal finds out whether a journal that could not be written can be again, without waiting for a person.
+func (k *Kiosk) retryJournal(ctx context.Context) {
+	k.mu.Lock()
+	broken := k.faults["journal"] != ""
+	k.mu.Unlock()
+	if !broken {
+		return
+	}
+	if _, err := k.keep(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}); err == nil {
+		k.change(func() {
+			if k.shown != nil && k.shown.Verdict == entry.Failed {
+				k.shown = nil
+			}
+		})
+	}
+}
+
+// SetUplink takes the uplink's news. An uplink that reaches the hub and agrees with it has no alarm left.
+func (k *Kiosk) SetUplink(s uplink.State) {
+	k.change(func() { k.uplink = s })
+	if s.Online && s.Problem == "" {
+		k.setFault("uplink", "")
+	}
+}
+
+// Alarm records what the uplink must not keep to itself: a cloned card, an entry that the hub refuses.
+func (k *Kiosk) Alarm(ctx context.Context, text string) {
+	k.Log.Error("uplink alarm", "text", text)
+	k.setFault("uplink", text)
+	k.keep(ctx, entry.Fault{Part: "uplink", Text: text}) // a journal that fails has a fault of its own by then
+}
+
+// setFault tells the guard of a part's fault; an empty text clears it.
+func (k *Kiosk) setFault(part, text string) {
+	k.mu.Lock()
+	same := k.faults[part] == text
+	k.mu.Unlock()
+	if same {
+		return
+	}
+	k.change(func() {
+		if text == "" {
+			delete(k.faults, part)
+		} else {
+			k.faults[part] = text
+		}
+	})
+}
+
+// change makes f's change under the lock and wakes whoever waits for one.
+func (k *Kiosk) change(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+	close(k.changed)
+	k.changed = make(chan struct{})
+}

@@ -1,0 +1,102 @@
+package kiosk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatepost/device"
+	"gatepost/scanner"
+	"gatepost/storage/entry"
+)
+
+// A Source gives what stands before a lane, one new sight at a time. Its errors are device.ErrGone (try again
+// later), device.ErrEnd (no more will come) and the context's.
+type Source interface {
+	Next(context.Context) (scanner.Sighting, error)
+	Close() error
+}
+
+// A camera is a Source that can say whether frames come at all.
+type camera interface {
+	Seen() (frames uint64, last time.Time)
+}
+
+// frozen is how long a camera may give no frame before the lane counts as broken.
+const frozen = 3 * time.Second
+
+// lane is a Lane at work. Its fields below Lane belong to the kiosk's lock.
+type lane struct {
+	Lane
+	source Source // nil while it is gone
+	ok     bool
+	text   string    // why it is not ok
+	frames uint64    // at the last check
+	moved  time.Time // when frames last grew
+}
+
+// work opens the lane's source and sees to everyone who comes, until the source fails or ctx ends.
+func (k *Kiosk) work(ctx context.Context, l *lane) error {
+	source, err := l.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	k.change(func() { l.source, l.frames, l.moved = source, 0, time.Now() })
+	defer k.change(func() { l.source = nil })
+	if _, isCamera := source.(camera); !isCamera {
+		k.setLane(ctx, l, true, "")
+	}
+	for {
+		s, err := source.Next(ctx)
+		if errors.Is(err, device.ErrEnd) {
+			k.setLane(ctx, l, true, "no more pictures")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		k.see(ctx, l, s.Texts)
+	}
+}
+
+// checkLane notices a camera whose frames come, or no longer come.
+func (k *Kiosk) checkLane(ctx context.Context, l *lane) {
+	k.mu.Lock()
+	cam, isCamera := l.source.(camera)
+	k.mu.Unlock()
+	if !isCamera {
+		return
+	}
+	frames, _ := cam.Seen()
+	k.mu.Lock()
+	if frames != l.frames {
+		l.frames, l.moved = frames, time.Now()
+	}
+	still := time.Since(l.moved)
+	k.mu.Unlock()
+	switch {
+	case still > frozen:
+		k.setLane(ctx, l, false, "the camera gives no frames")
+	case frames > 0:
+		k.setLane(ctx, l, true, "")
+	}
+}
+
+// setLane notes the lane's health, and keeps an entry when it turns.
+func (k *Kiosk) setLane(ctx context.Context, l *lane, ok bool, text string) {
+	k.mu.Lock()
+	turned, same := l.ok != ok, l.ok == ok && l.text == text
+	first := l.text == "starting"
+	k.mu.Unlock()
+	if same {
+		return
+	}
+	k.change(func() { l.ok, l.text = ok, text })
+	if (turned && !first) || !ok {
+		k.Log.Info("lane", "name", l.Name, "ok", ok, "text", text)
+	}
+	if turned && !(first && ok) || first && !ok {
+		k.keep(ctx, entry.Fault{Part: "camera", Text: l.Name + ": " + text, Clear: ok})
+	}
+}

@@ -1,0 +1,86 @@
+package kiosk
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gatepost/device/files"
+	"gatepost/device/input"
+	"gatepost/device/v4l"
+	"gatepost/scanner"
+)
+
+// DefaultSource returns the source of a kiosk that was told none: the first camera, or else simulated people.
+func DefaultSource() string {
+	if path, ok := v4l.Find(); ok {
+		return "v4l:" + path
+	}
+	return "sim:"
+}
+
+// OpenSource returns how to open the source that spec names:
+//
+//	v4l:/dev/video0     a camera
+//	files:DIR           the pictures of a folder, in name order
+//	wedge:/dev/input/…  a barcode scanner that is a keyboard
+//	sim:                invented people who come by themselves
+//	sim:manual          people who come when Simulator is told so
+//
+// Simulated lanes are registered in s under their lane's name.
+func OpenSource(spec, lane string, s *Simulator, log *slog.Logger) (func(context.Context) (Source, error), error) {
+	kind, rest, ok := strings.Cut(spec, ":")
+	if !ok {
+		return nil, fmt.Errorf("source %q has no kind, as in \"v4l:/dev/video0\"", spec)
+	}
+	if rest == "" && kind != "sim" {
+		return nil, fmt.Errorf("source %q names nothing behind the colon", spec)
+	}
+	switch kind {
+	case "v4l":
+		return func(context.Context) (Source, error) { return watch(v4l.Open(rest)) }, nil
+	case "files":
+		return func(context.Context) (Source, error) {
+			return watch(files.Open(rest, func(name string, err error) { log.Warn("picture skipped", "file", name, "error", err) }))
+		}, nil
+	case "wedge":
+		return func(context.Context) (Source, error) {
+			w, err := input.Open(rest)
+			if err != nil {
+				return nil, err
+			}
+			return wedge{w}, nil
+		}, nil
+	case "sim":
+		if rest != "" && rest != "manual" {
+			return nil, fmt.Errorf("source %q is neither \"sim:\" nor \"sim:manual\"", spec)
+		}
+		return s.open(lane, rest == ""), nil
+	}
+	return nil, fmt.Errorf("source %q is none of v4l:, files:, wedge:, sim:", spec)
+}
+
+// eye is a camera with a scanner behind it.
+type eye struct {
+	*scanner.Scanner
+	close func() error
+}
+
+func (e eye) Close() error { return e.close() }
+
+func watch[C scanner.Camera](cam C, err error) (Source, error) {
+	if err != nil {
+		return nil, err
+	}
+	return eye{scanner.New(cam), cam.Close}, nil
+}
+
+// wedge makes a barcode scanner a Source.
+type wedge struct{ *input.Wedge }
+
+func (w wedge) Next(ctx context.Context) (scanner.Sighting, error) {
+	text, err := w.Wedge.Next(ctx)
+	return scanner.Sighting{Texts: []string{text}, At: time.Now()}, err
+}

@@ -1,0 +1,81 @@
+package kiosk
+
+import (
+	"maps"
+	"slices"
+
+	"gatepost/cmd/internal/guard"
+	"gatepost/storage/entry"
+)
+
+// recent is a verdict that was shown, with the tag by which it can be undone.
+type recent struct {
+	guard.Recent
+	tag []byte
+}
+
+// State implements guard.Gate.
+func (k *Kiosk) State() guard.State {
+	stats := k.Journal.Stats()
+	stamp := k.Clock.Stamp()
+	inside, stale := k.Memory.Inside(stamp.Wall)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := guard.State{
+		Venue: k.Venue, Device: k.Device, Shown: k.shown, Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
+		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Clock: stamp.Trust.String(),
+		Recent: []guard.Recent{},
+	}
+	if !stats.Oldest.IsZero() {
+		s.Oldest = &stats.Oldest
+	}
+	for _, l := range k.lanes {
+		s.Lanes = append(s.Lanes, guard.Lane{Name: l.Name, Direction: l.Direction.String(), Source: l.Source, OK: l.ok, Text: l.text})
+	}
+	if k.pending != nil {
+		s.Ask = &k.pending.Question
+	}
+	for _, r := range k.recent {
+		s.Recent = append(s.Recent, r.Recent)
+	}
+	for _, part := range slices.Sorted(maps.Keys(k.faults)) {
+		s.Faults = append(s.Faults, k.faults[part])
+	}
+	return s
+}
+
+// Changed implements guard.Gate.
+func (k *Kiosk) Changed() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.changed
+}
+
+// remember puts r at the head of the recent verdicts. The caller holds the lock.
+func (k *Kiosk) remember(r recent) {
+	k.recent = slices.Insert(k.recent, 0, r)
+	if len(k.recent) > maxRecent {
+		k.recent = k.recent[:maxRecent]
+	}
+}
+
+// find returns the recent passage at seq. The caller holds the lock.
+func (k *Kiosk) find(seq uint64) *recent {
+	for i := range k.recent {
+		if k.recent[i].Seq == seq && seq != 0 {
+			return &k.recent[i]
+		}
+	}
+	return nil
+}
+
+// undoable returns the passage at seq when it admitted somebody and was not undone yet.
+func (k *Kiosk) undoable(seq uint64) (recent, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.find(seq)
+	if r == nil || r.Undone || r.Verdict != entry.Admit {
+		return recent{}, false
+	}
+	return *r, true
+}
