@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"gatepost/cmd/internal/desk"
+	"gatepost/cmd/internal/supervise"
+	"gatepost/storage/view"
+	"gatepost/sync/hub"
+	"gatepost/sync/pull"
+	"gatepost/sync/wire"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	headerTime = 10 * time.Second
+	readTime   = 60 * time.Second // a batch over a slow line
+	idleTime   = 2 * time.Minute
+	closeTime  = 5 * time.Second // for requests that are under way when the hub ends
+)
+
+// serve runs the hub until ctx ends.
+func serve(ctx context.Context, c *config, log *slog.Logger) error {
+	own, err := prepare(c, log)
+	if err != nil {
+		return err
+	}
+	known := &devices{dir: c.Devices, log: log}
+	places, err := known.read()
+	if err != nil {
+		return fmt.Errorf("read devices: %w", err)
+	}
+	h, err := hub.Open(ctx, hub.Options{
+		Dir: filepath.Join(c.Data, "log"), Devices: known.Key, ReceiptKey: own.receipt, Now: time.Now, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	v, err := view.Open(ctx, filepath.Join(c.Data, "view.db"), c.zone)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	d, err := desk.New(desk.Options{View: v, Zone: c.zone, Now: time.Now, Name: c.Name, Areas: c.Areas, Log: log})
+	if err != nil {
+		return err
+	}
+	place := func(places map[string]view.Place) {
+		if err := v.SetPlaces(ctx, places); err != nil {
+			log.Error("places not shown", "error", err)
+		}
+		d.Changed()
+	}
+	place(places)
+
+	g, ctx := errgroup.WithContext(ctx) // ends with the first listener that fails, or with ctx
+	g.Go(func() error { known.follow(ctx, place); return nil })
+	g.Go(func() error {
+		supervise.Run(ctx, log, "view", func(ctx context.Context) error {
+			return desk.Follow(ctx, h, v, d.Changed)
+		}, func(error) {})
+		return nil
+	})
+	if err := listen(ctx, g, c, own, h, d, log); err != nil {
+		return err
+	}
+	return g.Wait()
+}
+
+// listen opens both ports and serves on them in g.
+func listen(ctx context.Context, g *errgroup.Group, c *config, own *secrets, h *hub.Hub, d *desk.Desk, log *slog.Logger) error {
+	batches, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for gates: %w", err)
+	}
+	defer func() {
+		log.Info("hub listens", "gates", "https://"+batches.Addr().String(), "pages", c.Pages, "data", c.Data)
+	}()
+	mux := http.NewServeMux()
+	mux.Handle(wire.PathEntries, pull.Handler(h, own.tokens, log))
+	mux.Handle("/", h.Handler())
+	secure := tls.NewListener(batches, &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own.cert}, NextProtos: []string{"h2", "http/1.1"},
+	})
+	serveOn(ctx, g, secure, hub.Guard(log, mux), log)
+	if c.Pages == "" {
+		return nil
+	}
+	pages, err := net.Listen("tcp", c.Pages)
+	if err != nil {
+		return fmt.Errorf("listen for pages: %w", err)
+	}
+	if a, ok := pages.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		log.Warn("others can reach the officer's page, which has no password", "pages", c.Pages)
+	}
+	serveOn(ctx, g, pages, d.Handler(), log)
+	return nil
+}
+
+// serveOn serves l in g until ctx ends; requests see the end in their own contexts.
+func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, handler http.Handler, log *slog.Logger) {
+	s := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug), // strangers cause these
+	}
+	g.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		if s.Shutdown(last) != nil {
+			s.Close()
+		}
+		return nil
+	})
+}

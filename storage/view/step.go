@@ -1,0 +1,141 @@
+package view
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"gatepost/storage/entry"
+)
+
+// A step is what one transaction adds. Sums are kept in memory and written once, which makes a rebuild of
+// the whole view several times faster.
+type step struct {
+	tx     *sql.Tx
+	day    func(time.Time) string
+	insert *sql.Stmt // of a passage; made when the first one comes, closed with the transaction
+	gates  map[string]*gateSum
+	tally  map[tallyKey]*tallySum
+}
+
+// gateSum is what a step adds to a row of gate. The times are milliseconds since 1970.
+type gateSum struct {
+	firstSeq, lastSeq   uint64
+	firstSeen, lastSeen int64
+	entries             int
+}
+
+type tallyKey struct {
+	day, device        string
+	direction, verdict int
+}
+
+type tallySum struct{ n, unsure int }
+
+func newStep(tx *sql.Tx, day func(time.Time) string) *step {
+	return &step{tx: tx, day: day, gates: map[string]*gateSum{}, tally: map[tallyKey]*tallySum{}}
+}
+
+func (s *step) take(ctx context.Context, r Record) error {
+	if a := r.Alarm; a != nil {
+		_, err := s.tx.ExecContext(ctx, "INSERT INTO alarm VALUES (?, ?, ?, ?, ?, ?)",
+			int64(r.Seq), r.At.UnixMilli(), a.Device, int64(a.Seq), a.Ours, a.Theirs)
+		return err
+	}
+	if r.Batch == nil {
+		return nil
+	}
+	for _, raw := range r.Batch.Entries {
+		e, err := entry.Parse(raw)
+		if err != nil {
+			return err
+		}
+		if err := s.add(ctx, r.Batch.Device, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes one entry. Kinds that are no figure, and bodies that cannot be decoded, count as entries alone.
+func (s *step) add(ctx context.Context, device string, e entry.Entry) error {
+	seen := e.Wall.UnixMilli()
+	g := s.gates[device]
+	if g == nil {
+		g = &gateSum{firstSeq: e.Seq, firstSeen: seen, lastSeen: seen}
+		s.gates[device] = g
+	}
+	g.lastSeq, g.lastSeen, g.entries = e.Seq, max(g.lastSeen, seen), g.entries+1
+	switch e.Kind {
+	case entry.KindPassage:
+		if p, err := entry.Decode[entry.Passage](e); err == nil {
+			return s.count(ctx, device, e, p)
+		}
+	case entry.KindUndo:
+		if u, err := entry.Decode[entry.Undo](e); err == nil {
+			return s.undo(ctx, device, u.Seq)
+		}
+	}
+	return nil
+}
+
+// count adds a passage to the figures of its day.
+func (s *step) count(ctx context.Context, device string, e entry.Entry, p entry.Passage) (err error) {
+	if s.insert == nil {
+		if s.insert, err = s.tx.PrepareContext(ctx, "INSERT OR REPLACE INTO passage VALUES (?, ?, ?, ?, ?, ?)"); err != nil {
+			return err
+		}
+	}
+	k, unsure := tallyKey{s.day(e.Wall), device, int(p.Direction), int(p.Verdict)}, 0
+	if e.Trust < entry.TrustClock {
+		unsure = 1
+	}
+	s.sum(k, 1, unsure)
+	_, err = s.insert.ExecContext(ctx, device, int64(e.Seq), k.day, k.direction, k.verdict, unsure)
+	return err
+}
+
+// undo takes a passage out of the figures again. One that is not there, or was undone before, changes nothing.
+func (s *step) undo(ctx context.Context, device string, seq uint64) error {
+	k, unsure := tallyKey{device: device}, 0
+	err := s.tx.QueryRowContext(ctx, "DELETE FROM passage WHERE device = ? AND seq = ? RETURNING day, direction, verdict, unsure",
+		device, int64(seq)).Scan(&k.day, &k.direction, &k.verdict, &unsure)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		s.sum(k, -1, -unsure)
+	}
+	return err
+}
+
+func (s *step) sum(k tallyKey, n, unsure int) {
+	t := s.tally[k]
+	if t == nil {
+		t = &tallySum{}
+		s.tally[k] = t
+	}
+	t.n, t.unsure = t.n+n, t.unsure+unsure
+}
+
+// flush writes the sums.
+func (s *step) flush(ctx context.Context) error {
+	for device, g := range s.gates {
+		_, err := s.tx.ExecContext(ctx, `INSERT INTO gate VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+			ON CONFLICT (device) DO UPDATE SET last_seq = ?3, last_seen = max(last_seen, ?5), entries = entries + ?6`,
+			device, int64(g.firstSeq), int64(g.lastSeq), g.firstSeen, g.lastSeen, g.entries)
+		if err != nil {
+			return err
+		}
+	}
+	for k, t := range s.tally {
+		_, err := s.tx.ExecContext(ctx, `INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+			ON CONFLICT DO UPDATE SET n = n + ?5, unsure = unsure + ?6`,
+			k.day, k.device, k.direction, k.verdict, t.n, t.unsure)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,432 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatepost/storage/entry"
+	"gatepost/sync/wire"
+)
+
+var now = time.Date(2021, 10, 21, 7, 30, 0, 0, time.UTC)
+
+// seeded makes the same key for the same n.
+func seeded(n byte) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
+}
+
+func public(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
+
+func id(k ed25519.PrivateKey) string { return entry.DeviceID(public(k)) }
+
+// chain makes n entries behind h; salt makes them differ from those of another chain.
+func chain(t *testing.T, h entry.Head, n int, salt string) [][]byte {
+	t.Helper()
+	var raws [][]byte
+	for range n {
+		d, err := entry.NewDraft(entry.Stamp{Wall: now, Trust: entry.TrustClock},
+			entry.Passage{Lane: salt, Direction: entry.In, Verdict: entry.Admit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := entry.Entry{Kind: d.Kind, Seq: h.Seq + 1, Boot: 1, Stamp: d.Stamp, Prev: h.Hash, Body: d.Body}.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raws = append(raws, raw)
+		h = entry.Head{Seq: h.Seq + 1, Hash: entry.HashOf(raw)}
+	}
+	return raws
+}
+
+func batch(t *testing.T, k ed25519.PrivateKey, entries [][]byte) []byte {
+	t.Helper()
+	b, err := wire.Sign(k, entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := b.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// open opens a hub that knows the devices of seeded(1) to seeded(9).
+func open(t *testing.T, dir string) *Hub {
+	t.Helper()
+	known := map[string]ed25519.PublicKey{}
+	for n := byte(1); n < 10; n++ {
+		known[id(seeded(n))] = public(seeded(n))
+	}
+	h, err := Open(t.Context(), Options{
+		Dir: dir, ReceiptKey: seeded(100), Now: func() time.Time { return now },
+		Devices: func(id string) (ed25519.PublicKey, bool) { k, ok := known[id]; return k, ok },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+// post sends a body to the hub's handler and returns the status and whichever answer came.
+func post(t *testing.T, h *Hub, body io.Reader) (int, wire.State, wire.Problem) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.PathBatches, body))
+	var s wire.State
+	var p wire.Problem
+	var to any = &p
+	if w.Code == http.StatusOK {
+		to = &s
+	} else if got := w.Header().Get("Content-Type"); got != wire.TypeProblem {
+		t.Errorf("answer %d is of type %q, want %q", w.Code, got, wire.TypeProblem)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), to); err != nil {
+		t.Fatalf("answer %q: %v", w.Body, err)
+	}
+	return w.Code, s, p
+}
+
+func records(t *testing.T, h *Hub) []wire.Record {
+	t.Helper()
+	r, _, err := h.Read(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestBatchRules(t *testing.T) {
+	a, b := seeded(1), seeded(2)
+	long := chain(t, entry.Head{}, 9, "a")
+	other := chain(t, entry.Head{}, 9, "b")
+	broken := [][]byte{long[5], long[7]}
+	unsigned, _ := wire.Parse(batch(t, a, long[5:7]))
+	unsigned.Sig[0] ^= 1
+	wrongSig, _ := unsigned.Marshal()
+	unlinked := []byte(strings.ReplaceAll(string(batch(t, a, long[5:8])), string(long[6]), string(other[6])))
+
+	// Each case meets a hub that holds entries 1 to 5 of device a and none of b.
+	for _, c := range []struct {
+		name   string
+		body   []byte
+		status int
+		kind   string
+		seq    uint64 // the state that is told, if one is
+		grows  bool
+	}{
+		{"goes on", batch(t, a, long[5:8]), 200, "", 8, true},
+		{"first of a device", batch(t, b, other[:3]), 200, "", 3, true},
+		{"begins late", batch(t, b, other[4:6]), 200, "", 6, true},
+		{"stored already", batch(t, a, long[2:5]), 200, "", 5, false},
+		{"stored already, whole", batch(t, a, long[:5]), 200, "", 5, false},
+		{"overlap", batch(t, a, long[3:7]), 409, wire.ProblemStep, 5, false},
+		{"before the head", batch(t, a, long[1:3]), 409, wire.ProblemStep, 5, false},
+		{"ahead", batch(t, a, long[6:8]), 409, wire.ProblemStep, 5, false},
+		{"fork behind the head", batch(t, a, other[5:8]), 409, wire.ProblemFork, 5, true},
+		{"fork at the head", batch(t, a, other[2:5]), 409, wire.ProblemFork, 5, true},
+		{"fork in an overlap", batch(t, a, other[3:8]), 409, wire.ProblemFork, 5, true},
+		{"unknown device", batch(t, seeded(50), long[5:8]), 403, wire.ProblemDevice, 0, false},
+		{"wrong signature", wrongSig, 403, wire.ProblemSignature, 0, false},
+		{"broken chain", unlinked, 400, wire.ProblemBatch, 0, false},
+		{"text", []byte("hello"), 400, wire.ProblemBatch, 0, false},
+		{"empty", nil, 400, wire.ProblemBatch, 0, false},
+		{"largest body that is read", make([]byte, wire.MaxBatch), 400, wire.ProblemBatch, 0, false},
+		{"too large", make([]byte, wire.MaxBatch+1), 413, wire.ProblemTooLarge, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, t.TempDir())
+			if code, _, p := post(t, h, bytes.NewReader(batch(t, a, long[:5]))); code != 200 {
+				t.Fatal(p)
+			}
+			code, s, p := post(t, h, bytes.NewReader(c.body))
+			if code != c.status || p.Type != c.kind {
+				t.Fatalf("answer %d %q, want %d %q (%v)", code, p.Type, c.status, c.kind, p)
+			}
+			if p.State != nil {
+				s = *p.State
+			}
+			if s.Seq != c.seq {
+				t.Errorf("hub stands at %d, want %d", s.Seq, c.seq)
+			}
+			if s.Seq > 0 {
+				checkReceipt(t, s)
+			}
+			if grew := len(records(t, h)) == 2; grew != c.grows {
+				t.Errorf("log grew: %v, want %v", grew, c.grows)
+			}
+		})
+	}
+	if _, err := wire.Sign(a, broken); err == nil {
+		t.Error("a batch with a gap could be signed")
+	}
+}
+
+func checkReceipt(t *testing.T, s wire.State) {
+	t.Helper()
+	if s.Receipt == nil {
+		t.Fatal("state carries no receipt")
+	}
+	if err := s.Receipt.Check(public(seeded(100)), s.Device); err != nil {
+		t.Error(err)
+	}
+	if s.Receipt.Seq != s.Seq || s.Receipt.Hash != s.Hash || s.Receipt.At != now.UnixMilli() {
+		t.Errorf("receipt %+v does not fit state %+v", s.Receipt, s)
+	}
+}
+
+// Nothing of a body beyond the limit is read.
+func TestTooLargeStopsReading(t *testing.T) {
+	h := open(t, t.TempDir())
+	body := &counter{}
+	if code, _, p := post(t, h, body); code != 413 {
+		t.Fatal(code, p)
+	}
+	if body.n > wire.MaxBatch+64<<10 {
+		t.Errorf("%d bytes were read", body.n)
+	}
+}
+
+// counter is a body without an end.
+type counter struct{ n int }
+
+func (c *counter) Read(p []byte) (int, error) { c.n += len(p); return len(p), nil }
+
+func TestForkIsAnAlarmOnce(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, dir)
+	var out bytes.Buffer
+	h.opt.Log = slog.New(slog.NewTextHandler(&out, nil))
+	a := seeded(1)
+	ours, theirs := chain(t, entry.Head{}, 2, "ours"), chain(t, entry.Head{}, 2, "theirs")
+	post(t, h, bytes.NewReader(batch(t, a, ours)))
+	for range 3 {
+		post(t, h, bytes.NewReader(batch(t, a, theirs)))
+	}
+	want := wire.Alarm{Device: id(a), Seq: 2, Ours: entry.HashOf(ours[1]).String(), Theirs: entry.HashOf(theirs[1]).String()}
+	got := records(t, h)
+	if len(got) != 2 || got[1].Alarm == nil || *got[1].Alarm != want || got[1].Raw != nil {
+		t.Fatalf("log holds %+v, want a batch and the alarm %+v", got, want)
+	}
+	if !strings.Contains(out.String(), "level=ERROR") {
+		t.Errorf("nothing logged at Error: %s", &out)
+	}
+	h.Close()
+	h = open(t, dir)
+	if h.alarms[id(a)] != 1 {
+		t.Errorf("%d alarms known after a restart, want 1", h.alarms[id(a)])
+	}
+	// The chain goes on for the device whose entries the hub holds.
+	more := chain(t, entry.Head{Seq: 2, Hash: entry.HashOf(ours[1])}, 1, "ours")
+	if code, _, p := post(t, h, bytes.NewReader(batch(t, a, more))); code != 200 {
+		t.Error(p)
+	}
+}
+
+func TestRestartKeepsAll(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, dir)
+	entries := chain(t, entry.Head{}, 6, "a")
+	post(t, h, bytes.NewReader(batch(t, seeded(1), entries[:4])))
+	before, epoch := records(t, h), h.Epoch()
+	h.Close()
+
+	h = open(t, dir)
+	after := records(t, h)
+	if h.Epoch() != epoch || len(after) != 1 || !bytes.Equal(after[0].Raw, before[0].Raw) || !after[0].At.Equal(before[0].At) {
+		t.Fatalf("after a restart: epoch %q, want %q; %d records", h.Epoch(), epoch, len(after))
+	}
+	if s, err := h.State(t.Context(), id(seeded(1))); err != nil || s.Seq != 4 {
+		t.Errorf("head is %d, %v, want 4", s.Seq, err)
+	}
+	if code, s, p := post(t, h, bytes.NewReader(batch(t, seeded(1), entries[4:]))); code != 200 || s.Seq != 6 {
+		t.Error(code, s, p)
+	}
+	if other := open(t, t.TempDir()); other.Epoch() == epoch {
+		t.Error("another log has the same epoch")
+	}
+}
+
+func TestFolderIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	if _, err := Open(t.Context(), Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "another hub") {
+		t.Errorf("a second hub opened the folder: %v", err)
+	}
+}
+
+// The outcome of a store that nobody heard of is found in the log: stored is stored, and is not stored twice.
+func TestUnknownOutcome(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		behind int // entries that the log got without the hub's knowledge
+		status int
+		seq    uint64
+	}{
+		{"nothing was stored", 0, 200, 4},
+		{"the batch itself was stored", 2, 200, 4},
+		{"another writer was quicker", 1, 409, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, t.TempDir())
+			a, entries := seeded(1), chain(t, entry.Head{}, 4, "a")
+			post(t, h, bytes.NewReader(batch(t, a, entries[:2])))
+			if c.behind > 0 {
+				raw := batch(t, a, entries[2:2+c.behind])
+				if _, err := h.engine.append(t.Context(), batchSubject+id(a), raw, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, s, p := post(t, h, bytes.NewReader(batch(t, a, entries[2:])))
+			if p.State != nil {
+				s = *p.State
+			}
+			if code != c.status || s.Seq != c.seq {
+				t.Errorf("answer %d at %d, want %d at %d", code, s.Seq, c.status, c.seq)
+			}
+			if n := len(records(t, h)); n != 2 {
+				t.Errorf("log holds %d records, want 2", n)
+			}
+		})
+	}
+}
+
+func TestStoreFailure(t *testing.T) {
+	h := open(t, t.TempDir())
+	h.engine.conn.Close()
+	w := httptest.NewRecorder()
+	body := bytes.NewReader(batch(t, seeded(1), chain(t, entry.Head{}, 1, "a")))
+	h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.PathBatches, body))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), wire.ProblemStore) {
+		t.Errorf("answer %d %q, Retry-After %q", w.Code, w.Body, w.Header().Get("Retry-After"))
+	}
+}
+
+func TestPathsAndMethods(t *testing.T) {
+	h := open(t, t.TempDir())
+	known := wire.PathDevice + id(seeded(1))
+	for _, c := range []struct {
+		method, path string
+		status       int
+		kind         string
+	}{
+		{"GET", known, 200, ""},
+		{"GET", wire.PathDevice + "0000000000000000", 403, wire.ProblemDevice},
+		{"DELETE", known, 405, wire.ProblemRequest},
+		{"GET", wire.PathBatches, 405, wire.ProblemRequest},
+		{"GET", "/", 404, wire.ProblemRequest},
+		{"GET", "/v2/batches", 404, wire.ProblemRequest},
+	} {
+		w := httptest.NewRecorder()
+		h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), c.method, c.path, nil))
+		var p wire.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != c.status || p.Type != c.kind {
+			t.Errorf("%s %s: %d %q %v, want %d %q", c.method, c.path, w.Code, p.Type, err, c.status, c.kind)
+		}
+	}
+}
+
+func TestPanicIsAProblem(t *testing.T) {
+	h := open(t, t.TempDir())
+	h.opt.Devices = func(string) (ed25519.PublicKey, bool) { panic("lookup") }
+	if code, _, p := post(t, h, bytes.NewReader(batch(t, seeded(1), chain(t, entry.Head{}, 1, "a")))); code != 503 {
+		t.Error(code, p)
+	}
+	if len(h.writer) != 0 || len(h.slots) != 0 {
+		t.Error("the request still holds its place")
+	}
+}
+
+// Many devices send at once, each batch twice at the same moment; every entry is in the log once and in order.
+func TestConcurrentDevices(t *testing.T) {
+	const batches, each = 8, 5
+	h := open(t, t.TempDir())
+	var wg sync.WaitGroup
+	for n := byte(1); n < 10; n++ {
+		k := seeded(n)
+		entries := chain(t, entry.Head{}, batches*each, fmt.Sprint(n))
+		wg.Go(func() {
+			for i := range batches {
+				raw := batch(t, k, entries[i*each:(i+1)*each])
+				var twice sync.WaitGroup
+				for range 2 {
+					twice.Go(func() {
+						if s, err := h.Put(t.Context(), raw); err != nil || s.Seq != uint64((i+1)*each) {
+							t.Errorf("device %d, batch %d: %d, %v", n, i, s.Seq, err)
+						}
+					})
+				}
+				twice.Wait()
+			}
+		})
+	}
+	wg.Wait()
+	heads := map[string]entry.Head{}
+	for _, r := range records(t, h) {
+		b, err := wire.Parse(r.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Before() != heads[b.Device] {
+			t.Fatalf("record %d of %s goes on from %d, want %d", r.Seq, b.Device, b.Before().Seq, heads[b.Device].Seq)
+		}
+		heads[b.Device] = b.After()
+	}
+	for n := byte(1); n < 10; n++ {
+		if got := heads[id(seeded(n))].Seq; got != batches*each {
+			t.Errorf("device %d: %d entries, want %d", n, got, batches*each)
+		}
+	}
+}
+
+func TestWait(t *testing.T) {
+	h := open(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Wait(ctx, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("an empty log has news: %v", err)
+	}
+	woken := make(chan error)
+	go func() { woken <- h.Wait(t.Context(), 0) }()
+	post(t, h, bytes.NewReader(batch(t, seeded(1), chain(t, entry.Head{}, 1, "a"))))
+	if err := <-woken; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadPages(t *testing.T) {
+	h := open(t, t.TempDir())
+	entries := chain(t, entry.Head{}, 5, "a")
+	for i := range entries {
+		post(t, h, bytes.NewReader(batch(t, seeded(1), entries[i:i+1])))
+	}
+	for _, c := range []struct {
+		after uint64
+		max   int
+		want  []uint64
+	}{{0, 2, []uint64{1, 2}}, {2, 9, []uint64{3, 4, 5}}, {5, 9, nil}, {9, 9, nil}, {1<<64 - 1, 9, nil}} {
+		got, last, err := h.Read(t.Context(), c.after, c.max)
+		if err != nil || last != 5 || len(got) != len(c.want) {
+			t.Fatalf("after %d: %d records, last %d, %v", c.after, len(got), last, err)
+		}
+		for i, r := range got {
+			if r.Seq != c.want[i] {
+				t.Errorf("after %d: record %d, want %d", c.after, r.Seq, c.want[i])
+			}
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"gatepost/storage/entry"
+	"gatepost/sync/wire"
+)
+
+const (
+	maxTries  = 3   // of one batch, when another writer was quicker or an outcome is unknown
+	maxAlarms = 100 // stored for one device; more of them say nothing new and are logged only
+)
+
+// Put takes a batch in its own bytes. It returns the hub's state once every entry of the batch is durable
+// here, now or from an earlier time. Every error is a wire.Problem, and nothing was stored then, except
+// that after a ProblemStore nobody knows: the sender sends again.
+func (h *Hub) Put(ctx context.Context, raw []byte) (wire.State, error) {
+	b, err := h.check(raw)
+	if err != nil {
+		return wire.State{}, err
+	}
+	select {
+	case h.writer <- struct{}{}:
+		defer func() { <-h.writer }()
+	case <-ctx.Done():
+		return wire.State{}, problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "the hub is busy")
+	}
+	for range maxTries {
+		at, err := h.head(ctx, b.Device)
+		if err != nil {
+			return wire.State{}, h.notStored(b.Device, err)
+		}
+		switch place(at.Head, b) {
+		case isStored:
+			return h.state(b.Device, at.Head), nil
+		case elsewhere:
+			return wire.State{}, h.refuse(b.Device, at.Head, wire.ProblemStep, "batch does not go on from the hub's head")
+		case isFork:
+			h.raise(ctx, b, at.Head)
+			return wire.State{}, h.refuse(b.Device, at.Head, wire.ProblemFork, "same sequence, another hash")
+		}
+		seq, err := h.engine.append(ctx, batchSubject+b.Device, raw, at.at)
+		if err == nil {
+			return h.keep(b, seq), nil
+		}
+		h.opt.Log.Warn("a store's outcome is unknown, reading the log", "device", b.Device, "error", err)
+		h.doubt(b.Device)
+	}
+	return wire.State{}, h.notStored(b.Device, errors.New("tried several times"))
+}
+
+// check tells whether raw is a batch of a device that may send.
+func (h *Hub) check(raw []byte) (wire.Batch, error) {
+	b, err := wire.Parse(raw)
+	if err != nil {
+		return b, problem(wire.ProblemBatch, http.StatusBadRequest, "not a batch", err.Error())
+	}
+	pub, ok := h.opt.Devices(b.Device)
+	if !ok {
+		return b, unknownDevice()
+	}
+	if err := b.Verify(pub); err != nil {
+		return b, problem(wire.ProblemSignature, http.StatusForbidden, "wrong signature", "")
+	}
+	return b, nil
+}
+
+// where a batch stands, seen from the head that the hub holds.
+type where int
+
+const (
+	goesOn    where = iota // right behind the head
+	isStored               // it ends at the head
+	elsewhere              // it overlaps the head, lies before it, or leaves a gap
+	isFork                 // it has another entry where the hub has one
+)
+
+func place(at entry.Head, b wire.Batch) where {
+	before, after := b.Before(), b.After()
+	switch {
+	case at.Seq == 0 || before == at:
+		return goesOn
+	case after == at:
+		return isStored
+	case before.Seq > at.Seq || after.Seq < at.Seq:
+		return elsewhere
+	case hashAt(b, at.Seq) != at.Hash:
+		return isFork
+	}
+	return elsewhere
+}
+
+// hashAt returns the hash that b has at seq, which lies between its two heads, both included.
+func hashAt(b wire.Batch, seq uint64) entry.Hash {
+	if seq == b.Before().Seq {
+		return b.Before().Hash
+	}
+	return entry.HashOf(b.Entries[seq-b.Before().Seq-1])
+}
+
+// head returns where the chain of device ends, from the log when the last store left a doubt.
+func (h *Hub) head(ctx context.Context, device string) (head, error) {
+	h.mu.Lock()
+	at := h.heads[device]
+	h.mu.Unlock()
+	if !at.doubt {
+		return at, nil
+	}
+	at, err := h.readHead(ctx, device)
+	if err != nil {
+		return head{}, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.heads[device].doubt { // else somebody knows better by now
+		h.heads[device] = at
+		h.stored(at.at)
+	}
+	return h.heads[device], nil
+}
+
+func (h *Hub) doubt(device string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.heads[device] = head{doubt: true}
+}
+
+// keep notes a batch that has become durable at the place seq.
+func (h *Hub) keep(b wire.Batch, seq uint64) wire.State {
+	h.mu.Lock()
+	first := h.heads[b.Device].at == 0
+	h.heads[b.Device] = head{Head: b.After(), at: seq}
+	h.stored(seq)
+	h.mu.Unlock()
+	if first {
+		h.opt.Log.Info("a device's chain begins here", "device", b.Device, "after", b.Before().Seq)
+	}
+	return h.state(b.Device, b.After())
+}
+
+// raise stores an alarm, once, so that it outlives the hub and reaches every page. The caller is the writer.
+func (h *Hub) raise(ctx context.Context, b wire.Batch, at entry.Head) {
+	a := wire.Alarm{Device: b.Device, Seq: at.Seq, Ours: at.Hash.String(), Theirs: hashAt(b, at.Seq).String()}
+	log := h.opt.Log.With("device", a.Device, "seq", a.Seq, "ours", a.Ours, "theirs", a.Theirs)
+	log.Error("same sequence, another hash: a card was cloned or rolled back")
+	if err := h.storeAlarm(ctx, a); err != nil {
+		log.Error("alarm not stored", "error", err)
+	}
+}
+
+func (h *Hub) storeAlarm(ctx context.Context, a wire.Alarm) error {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	var prev uint64
+	switch m, err := h.engine.last(ctx, alarmSubject+a.Device); {
+	case err == nil && bytes.Equal(m.Data, data):
+		return nil // said already; the device is only trying again
+	case err == nil:
+		prev = m.Sequence
+	case !errors.Is(err, errEmpty):
+		return err
+	}
+	h.mu.Lock()
+	full := h.alarms[a.Device] >= maxAlarms
+	h.mu.Unlock()
+	if full {
+		return nil
+	}
+	seq, err := h.engine.append(ctx, alarmSubject+a.Device, data, prev)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alarms[a.Device]++
+	h.stored(seq)
+	return nil
+}
+
+// refuse tells the sender where the hub stands.
+func (h *Hub) refuse(device string, at entry.Head, kind, title string) wire.Problem {
+	p := problem(kind, http.StatusConflict, title, "")
+	s := h.state(device, at)
+	p.State = &s
+	return p
+}
+
+func (h *Hub) notStored(device string, err error) wire.Problem {
+	h.opt.Log.Error("batch not stored", "device", device, "error", err)
+	return problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "the log does not answer; send again later")
+}
+
+func unknownDevice() wire.Problem {
+	return problem(wire.ProblemDevice, http.StatusForbidden, "unknown device", "this hub does not know the device's key")
+}
+
+func problem(kind string, status int, title, detail string) wire.Problem {
+	return wire.Problem{Type: kind, Title: title, Status: status, Detail: detail}
+}

@@ -1,0 +1,242 @@
+package pull
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdh"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatepost/storage/entry"
+	"gatepost/sync/wire"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	maxLine    = 64 << 10 // an entry of entry.MaxSize in base64, twice, and the rest
+	maxProblem = 64 << 10
+)
+
+// ErrReach means that the hub could not be reached, or not to a page's end; it may work later.
+var ErrReach = errors.New("hub not reached")
+
+// A Client pulls from one hub. It always checks that each line's hash is that of its entry, that the entries
+// of each device follow one another, and that what a line says in clear is what its entry says. It is not
+// safe for concurrent use: it remembers where each device's chain stands from page to page.
+type Client struct {
+	HTTP  *http.Client // has the hub's CA; its Timeout must be longer than any wait
+	URL   string       // of the hub, "https://hub.example:8443"
+	Token string
+
+	// Devices are the keys by device id. With nil no signature is checked; otherwise a batch of a device
+	// that is not in it is an error.
+	Devices map[string]ed25519.PublicKey
+	// Authority opens the sealed parts, when it is set.
+	Authority *ecdh.PrivateKey
+
+	chains map[string]chain
+}
+
+// chain is how far a device's entries have been read, and how many of the last have no signature yet.
+type chain struct {
+	entry.Head
+	unsigned int
+}
+
+// Page pulls up to limit entries behind the cursor after (empty: from the start), waiting for the first one
+// as long as wait, and calls each with every entry that was found good. It returns the cursor to go on
+// from, which is right even beside an error: of the last entry that each took. A page without entries has
+// n == 0. The hub's refusals are wire.Problems.
+func (c *Client) Page(ctx context.Context, after string, limit int, wait time.Duration, each func(Line) error) (next string, n int, err error) {
+	res, err := c.get(ctx, after, limit, wait)
+	if err != nil {
+		return after, 0, err
+	}
+	defer res.Body.Close()
+	next = after
+	if s := res.Header.Get(CursorHeader); s != "" {
+		next = s
+	}
+	body, done, err := plain(res)
+	if err != nil {
+		return after, 0, err
+	}
+	defer done()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		l, err := ParseLine(lines.Bytes())
+		if err != nil {
+			return next, n, err
+		}
+		if err := c.check(&l); err != nil {
+			return next, n, fmt.Errorf("entry %d of device %s: %w", l.Seq, l.Device, err)
+		}
+		if err := each(l); err != nil {
+			return next, n, err
+		}
+		next, n = l.Cursor, n+1
+	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return next, n, fmt.Errorf("a line exceeds %d bytes", maxLine)
+	} else if err != nil {
+		return next, n, fmt.Errorf("%w: page broke off: %w", ErrReach, err)
+	}
+	return next, n, nil
+}
+
+func (c *Client) get(ctx context.Context, after string, limit int, wait time.Duration) (*http.Response, error) {
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	if after != "" {
+		q.Set("after", after)
+	}
+	if wait > 0 {
+		q.Set("wait", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+wire.PathEntries+"?"+q.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for a page: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	req.Header.Set("Accept-Encoding", "zstd")
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrReach, err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	p := wire.Problem{Title: http.StatusText(res.StatusCode), Status: res.StatusCode}
+	if raw, err := io.ReadAll(io.LimitReader(res.Body, maxProblem)); err == nil {
+		json.Unmarshal(raw, &p) // what is no problem document leaves the status to speak
+	}
+	p.Status = res.StatusCode
+	return nil, p
+}
+
+// plain returns the uncompressed body and what to call when it has been read.
+func plain(res *http.Response) (io.Reader, func(), error) {
+	switch e := res.Header.Get("Content-Encoding"); e {
+	case "":
+		return res.Body, func() {}, nil
+	case "zstd":
+		z, err := zstd.NewReader(res.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			return nil, nil, fmt.Errorf("read a page: %w", err)
+		}
+		return z, z.Close, nil
+	default:
+		return nil, nil, fmt.Errorf("read a page: it is encoded as %q", e)
+	}
+}
+
+// ParseLine reads one line of a page. It does not check what the line says.
+func ParseLine(raw []byte) (l Line, err error) {
+	if len(raw) > maxLine {
+		return l, fmt.Errorf("line of %d bytes exceeds %d", len(raw), maxLine)
+	}
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return l, fmt.Errorf("not a line of a page: %w", err)
+	}
+	l.Personal, l.PersonalError = nil, "" // nobody but this machine's key can say them
+	return l, nil
+}
+
+// check verifies l and opens its sealed part.
+func (c *Client) check(l *Line) error {
+	if _, err := ParseCursor(l.Cursor); err != nil {
+		return err
+	}
+	e, err := entry.Parse(l.Entry)
+	if err != nil {
+		return err
+	}
+	if err := sameInClear(*l); err != nil {
+		return err
+	}
+	at := chain{entry.Head{Seq: e.Seq, Hash: entry.HashOf(l.Entry)}, c.chains[l.Device].unsigned + 1}
+	if before, known := c.chains[l.Device]; known {
+		if _, err := before.Follow(l.Entry); err != nil {
+			return err
+		}
+	}
+	if c.Devices != nil {
+		if err := c.verify(*l, &at); err != nil {
+			return err
+		}
+	}
+	if c.chains == nil {
+		c.chains = map[string]chain{}
+	}
+	c.chains[l.Device] = at
+	c.open(l)
+	return nil
+}
+
+// sameInClear tells whether the hub described the entry as it is.
+func sameInClear(l Line) error {
+	at, _ := ParseCursor(l.Cursor)
+	want, err := line(at, wire.Batch{Device: l.Device}, l.Entry)
+	if err != nil {
+		return err
+	}
+	got, _ := json.Marshal(withoutBatch(l))
+	exact, _ := json.Marshal(withoutBatch(want))
+	if string(got) != string(exact) {
+		return errors.New("the line does not say what the entry says")
+	}
+	return nil
+}
+
+func withoutBatch(l Line) Line {
+	l.Batch = nil
+	return l
+}
+
+// verify checks the device's signature over the batch that ends with l. Where none ends, it checks that
+// the hub does not simply leave the signatures out.
+func (c *Client) verify(l Line, at *chain) error {
+	if l.Batch == nil {
+		if at.unsigned >= wire.MaxEntries {
+			return errors.New("more entries without a signature than a batch can have")
+		}
+		return nil
+	}
+	pub, ok := c.Devices[l.Device]
+	if !ok {
+		return errors.New("no key of this device is known here")
+	}
+	hash, err := entry.ParseHash(l.Batch.Before.Hash)
+	if err != nil {
+		return err
+	}
+	at.unsigned = 0
+	return wire.VerifySpan(pub, l.Device, entry.Head{Seq: l.Batch.Before.Seq, Hash: hash}, at.Head, l.Batch.Sig)
+}
+
+// open opens the sealed part. One that cannot be opened or shown does not hold up the rest.
+func (c *Client) open(l *Line) {
+	if c.Authority == nil || len(l.Sealed) == 0 {
+		return
+	}
+	p, err := entry.Unseal(c.Authority, l.Sealed)
+	if err == nil {
+		_, err = json.Marshal(p)
+	}
+	if err != nil {
+		l.PersonalError = err.Error()
+		return
+	}
+	l.Personal = &p
+}
