@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,11 +30,17 @@ const (
 	exitUsage = 2
 )
 
-// errUsage means that a command's words are off; the details are written already.
-var errUsage = errors.New("usage")
-
 func commands() []command {
-	return []command{}
+	return []command{
+		{"keygen", "-kind KIND -out DIR [-name NAME]", "makes a key", keygen},
+		{"declare", "-form ID -key FILE -name … -year … …", "signs a declaration and prints its code", declare},
+		{"verify", "[-trust DIR] [-policy FILE] [-at TIME] [-hex]", "judges texts of codes, one a line, in JSON", verify},
+		{"form", "check FILE… | sign -key FILE FILE…", "explains forms and their faults, or signs them", formCommand},
+		{"read", "[-reps N] [-manifest M.tsv | FILE…]", "reads the codes in pictures, and what that costs", read},
+		{"check", "[-receipt-key FILE] DIR", "reads a kiosk's whole journal and tells whether it is sound", check},
+		{"demo", "[-for 20s] [-camera SOURCE] [-page ADDRESS]", "shows the whole gate on this machine", runDemo},
+		{"pull", "-hub URL -token FILE [-ca FILE] [-after CURSOR] …", "fetches entries from a hub, as lines of JSON", pullCommand},
+	}
 }
 
 func main() {

@@ -57,7 +57,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		return fmt.Errorf("open memory: %w", err)
 	}
 	defer m.Close()
-	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Device: device, Journal: j, Memory: m, Clock: clock, Retain: c.Retain, Log: log}
+	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Device: device, Zone: c.Zone, Journal: j, Memory: m, Clock: clock, Retain: c.Retain, Log: log}
 	var simulator kiosk.Simulator
 	if err := configure(&o, c, &simulator); err != nil {
 		return err

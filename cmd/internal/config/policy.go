@@ -27,7 +27,7 @@ func DefaultPolicy() admission.Policy {
 //	unprovable = "look"            a bare identity: admit, look or refuse; when left out, look where forms are
 //	                               asked for, else admit
 //	freshness  = "12h"             how long a declaration counts at most; as the form says when left out
-//	duplicate  = "5s"              the same person, the same direction
+//	duplicate  = "10m"             the same person in the same direction is "already in" for so long
 //
 // Its error lists every fault with its line.
 func Policy(toml []byte) (admission.Policy, error) {

@@ -14,8 +14,8 @@ import (
 
 func TestPolicy(t *testing.T) {
 	for text, want := range map[string]admission.Policy{
-		"schema = 1\n[policy]\n":                        {Unprovable: "admit", Duplicate: 5 * time.Second},
-		"schema = 1\n[policy]\nforms = [\"x\"]":         {Forms: []string{"x"}, Unprovable: "look", Duplicate: 5 * time.Second},
+		"schema = 1\n[policy]\n":                        {Unprovable: "admit", Duplicate: admission.DefaultDuplicate},
+		"schema = 1\n[policy]\nforms = [\"x\"]":         {Forms: []string{"x"}, Unprovable: "look", Duplicate: admission.DefaultDuplicate},
 		"\uFEFFschema = 1\r\npolicy.duplicate = \"0s\"": {Unprovable: "admit"},
 		`schema = 1
 [policy]

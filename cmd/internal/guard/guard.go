@@ -73,6 +73,7 @@ func Words(r entry.Reason, v entry.Verdict, d entry.Direction) Text {
 type State struct {
 	Venue  string     `json:"venue"`
 	Device string     `json:"device"`
+	Zone   string     `json:"zone"` // the venue's time zone, "Asia/Ho_Chi_Minh"
 	Lanes  []Lane     `json:"lanes"`
 	Shown  *Shown     `json:"shown,omitempty"` // the verdict that stands now
 	Ask    *Question  `json:"ask,omitempty"`   // the questions that wait for an answer

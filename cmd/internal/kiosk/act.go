@@ -63,7 +63,7 @@ func (k *Kiosk) answer(ctx context.Context, a guard.Answer) error {
 		return errGone
 	}
 	stamp := k.Clock.Stamp()
-	d := admission.Answer(waiting.claims, waiting.form, a.Answers, k.Policy, moment(stamp, waiting.direction))
+	d := admission.Answer(waiting.claims, waiting.form, a.Answers, k.Policy, k.moment(stamp, waiting.direction))
 	if d.Reason == entry.ReasonAnswers {
 		return fmt.Errorf("câu trả lời chưa đủ · the answers are not complete: %s", d.Question)
 	}

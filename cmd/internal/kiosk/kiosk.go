@@ -37,6 +37,7 @@ type Options struct {
 	Program string // version, for the boot entry
 	Venue   string
 	Device  string
+	Zone    *time.Location // of the venue: it says when a day ends
 	Lanes   []Lane
 	Journal *journal.Journal
 	Memory  *memory.Memory

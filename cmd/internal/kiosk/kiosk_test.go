@@ -75,7 +75,7 @@ func (b *bench) open() {
 		b.t.Fatal(err)
 	}
 	b.Kiosk, err = New(Options{
-		Program: "test", Venue: "test", Device: "0123456789abcdef", Journal: j, Memory: m, Sealer: sealer, Clock: clock,
+		Program: "test", Venue: "test", Device: "0123456789abcdef", Zone: morning.Location(), Journal: j, Memory: m, Sealer: sealer, Clock: clock,
 		Trust: credential.Trust{Declarers: []ed25519.PublicKey{b.declarer.Public().(ed25519.PublicKey)}},
 		Policy: admission.Policy{
 			Families: []credential.Family{"cccd", "personal", "bhyt", "hd1"}, Forms: []string{"covid-2021"},

@@ -33,12 +33,12 @@ func (k *Kiosk) see(ctx context.Context, l *lane, texts []string) {
 		return
 	}
 	past := admission.Past{Until: known.Until, Form: known.Form, Last: known.Last, LastDirection: known.LastDirection}
-	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, moment(stamp, direction))
+	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, k.moment(stamp, direction))
 	k.pass(ctx, p, stamp)
 }
 
-func moment(s entry.Stamp, d entry.Direction) admission.Moment {
-	return admission.Moment{Now: s.Wall, Trust: s.Trust, Direction: d}
+func (k *Kiosk) moment(s entry.Stamp, d entry.Direction) admission.Moment {
+	return admission.Moment{Now: s.Wall.In(k.Zone), Trust: s.Trust, Direction: d}
 }
 
 // understand reads all codes in view. Codes of one person count as one, the declaration first; several is

@@ -2,6 +2,7 @@ package kiosk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -59,7 +60,7 @@ func OpenSource(spec, lane string, s *Simulator, log *slog.Logger) (func(context
 		}
 		return s.open(lane, rest == ""), nil
 	}
-	return nil, fmt.Errorf("source %q is none of v4l:, files:, wedge:, sim:", spec)
+	return nil, fmt.Errorf("source %q is neither v4l: nor files: nor wedge: nor sim: with something behind", spec)
 }
 
 // eye is a camera with a scanner behind it.
@@ -82,5 +83,8 @@ type wedge struct{ *input.Wedge }
 
 func (w wedge) Next(ctx context.Context) (scanner.Sighting, error) {
 	text, err := w.Wedge.Next(ctx)
+	if errors.Is(err, input.ErrLost) {
+		text, err = "", nil // too long or broken: somebody stands there all the same, with a code that cannot be read
+	}
 	return scanner.Sighting{Texts: []string{text}, At: time.Now()}, err
 }

@@ -22,7 +22,7 @@ func (k *Kiosk) State() guard.State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := guard.State{
-		Venue: k.Venue, Device: k.Device, Shown: k.shown, Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
+		Venue: k.Venue, Device: k.Device, Zone: k.Zone.String(), Shown: k.shown, Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
 		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Clock: stamp.Trust.String(),
 		Recent: []guard.Recent{},
 	}

@@ -39,18 +39,18 @@ function drawLanes(lanes) {
 }
 
 function drawHealth(s) {
-  const rows = s.lanes.map(l => [l.ok ? "" : "bad", `${l.name}: ${l.ok ? "máy quét chạy · reading" : l.text}`]);
-  rows.push([s.online ? "" : "meh", s.online ? "Máy chủ: đã nối · hub reached" : `Máy chủ: chưa nối · hub not reached${s.uplink ? " – " + s.uplink : ""}`]);
+  const rows = s.lanes.map(l => [l.ok ? "" : "bad", `${l.name}: ${l.text || "máy quét chạy · reading"}`]);
+  rows.push([s.online ? "" : "meh", s.online ? "Máy chủ: đã nối · hub reached" : "Máy chủ: chưa nối · hub not reached", s.uplink]);
   rows.push([s.clock === "none" ? "bad" : s.clock === "seen" ? "meh" : "", `Đồng hồ · clock: ${s.clock}`]);
   for (const f of s.faults || []) rows.push(["bad", f]);
-  $("health").replaceChildren(...rows.map(([c, t]) => el("li", { class: c }, t)));
+  $("health").replaceChildren(...rows.map(([c, t, detail]) => el("li", { class: c, title: detail || "" }, t)));
 }
 
 const marks = { go: "✓", stop: "✕", ask: "!", broken: "△" };
-function drawRecent(recent) {
+function drawRecent(recent, timeZone) {
   $("recent").replaceChildren(...recent.map(r => el("li", { class: r.undone ? "undone" : "" },
     el("span", { class: "mark " + r.face, title: r.verdict }, marks[r.face] || ""),
-    new Date(r.at).toLocaleTimeString("vi-VN"),
+    new Date(r.at).toLocaleTimeString("vi-VN", { timeZone }),
     el("span", {}, `${r.direction === "in" ? "→" : "←"} ${r.words.vi}`),
     r.verdict === "admit" && !r.undone ? el("button", { class: "quiet", onclick: () => act({ undo: { seq: r.seq } }) }, "Huỷ · undo") : "")));
 }
@@ -102,7 +102,7 @@ function draw(s) {
   $("inside").textContent = s.stale ? `≈ ${number(s.inside)}` : number(s.inside);
   $("inside").title = s.stale ? `${s.stale} chưa thấy ra · never left` : "";
   drawHealth(s);
-  drawRecent(s.recent);
+  drawRecent(s.recent, s.zone);
   drawAsk(s.ask);
 }
 

@@ -1,0 +1,57 @@
+# Gatepost. `make` lists what can be made.
+SHELL := /bin/bash
+GO ?= go
+PROGRAMS := gatekiosk gatehub gatectl
+GOFUMPT := $(GO) run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZ_TIME ?= 10s
+export CGO_ENABLED ?= 0
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+run: ## show the whole gate on this machine (DEMO_FOR=20s ends by itself, DEMO_CAMERA=v4l:/dev/video0 takes a camera)
+	@$(GO) run ./cmd/gatectl demo
+
+build: ## the three programs, in bin/
+	$(GO) build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
+
+test: deps ## all tests with the race detector, then the demo
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	DEMO_FOR=20s $(MAKE) --no-print-directory run
+
+deps: ## what the tests need from Debian; a root user's machine gets it, others are told
+	@.ci/deps
+
+lint: ## format, vet, staticcheck, and the builds that ship
+	@test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)" || { echo "run make format"; exit 1; }
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gatekiosk
+	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gatectl
+	GOARCH=arm GOARM=6 $(GO) build -o /dev/null ./cmd/gatekiosk
+	GOARCH=arm GOARM=6 $(GO) build -o /dev/null ./cmd/gatectl
+	GOARCH=amd64 $(GO) build -o /dev/null ./cmd/gatehub
+	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gatehub
+
+format: ## format the code
+	$(GOFUMPT) -w .
+
+fuzz: ## every fuzz target for FUZZ_TIME
+	@set -e; $(GO) list -f '{{.Dir}} {{.ImportPath}}' ./... | while read -r dir pkg; do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) "$$pkg"; done; done
+
+pictures: ## the README's pictures, from the demo in a browser
+	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
+
+prove: prove-camera ## every long proof
+
+prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
+	buildroot/test/camera.sh
+
+clean:
+	rm -rf bin
+
+.PHONY: help run build test deps lint format fuzz pictures prove prove-camera clean
+.DEFAULT_GOAL := help

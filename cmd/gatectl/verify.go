@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"gatepost/cmd/internal/config"
+	"gatepost/cmd/internal/keyfile"
+	"gatepost/scanner/admission"
+	"gatepost/scanner/credential"
+	"gatepost/scanner/form"
+	"gatepost/storage/entry"
+)
+
+const verifyHelp = `usage: gatectl verify [-trust DIR] [-policy FILE] [-at RFC3339] [-hex]
+
+Reads the texts of codes from standard input, one a line, and says of each what a gate that remembers nobody
+would say: one JSON object a line with family, verified, verdict, reason and claims.
+
+`
+
+// A verifier is a gate without a memory.
+type verifier struct {
+	trust  credential.Trust
+	policy admission.Policy
+	forms  form.Set
+	at     string // RFC 3339; empty: now, for each line anew
+	hex    bool
+}
+
+func verify(ctx context.Context, e env, args []string) int {
+	var v verifier
+	fs := newFlags("verify", verifyHelp)
+	trust := fs.String("trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
+	policy := fs.String("policy", "", "policy file; when left out, every family and the shipped forms are taken")
+	forms := fs.String("forms", "", "folder with more signed forms")
+	publisher := fs.String("publisher", "", "public key that signed them")
+	fs.StringVar(&v.at, "at", "", "judge as of this time, RFC 3339")
+	fs.BoolVar(&v.hex, "hex", false, "the lines are hexadecimal")
+	if code, ok := parse(e, fs, args); !ok {
+		return code
+	}
+	if _, err := moment(v.at); err != nil || fs.NArg() > 0 {
+		return misused(e, fs, fmt.Sprintf("-at must be a time, and nothing may stand beside the flags: %q, %q", v.at, fs.Args()))
+	}
+	if err := v.load(*trust, *policy, *forms, *publisher); err != nil {
+		return fail(e, "verify", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- v.run(e.in, e.out) }() // ends with its input, or with the program: a read cannot be called off
+	select {
+	case err := <-done:
+		if err != nil {
+			return fail(e, "verify", err)
+		}
+		return exitOK
+	case <-ctx.Done():
+		return fail(e, "verify", ctx.Err())
+	}
+}
+
+func (v *verifier) load(trust, policy, forms, publisher string) (err error) {
+	if trust != "" {
+		keys, err := keyfile.Dir(trust)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			v.trust.Declarers = append(v.trust.Declarers, k)
+		}
+	}
+	v.policy = config.DefaultPolicy()
+	if policy != "" {
+		text, err := os.ReadFile(policy)
+		if err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
+		if v.policy, err = config.Policy(text); err != nil {
+			return fmt.Errorf("policy %s:\n%w", policy, err)
+		}
+	}
+	v.forms, err = loadForms(forms, publisher)
+	return err
+}
+
+// run answers each line at once, so that a program at the other end may wait for it.
+func (v *verifier) run(in io.Reader, out io.Writer) error {
+	lines := bufio.NewReader(in)
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	for {
+		line, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read texts: %w", err)
+		}
+		now, err := moment(v.at)
+		if err != nil {
+			return err
+		}
+		if err := encoder.Encode(v.judge(line, now)); err != nil {
+			return fmt.Errorf("write answers: %w", err)
+		}
+	}
+}
+
+// readLine returns the next line without its end, "\n" or "\r\n". Of a line that no code can hold it returns as
+// much as shows that. At the end it returns io.EOF.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	const most = 2*credential.MaxText + 4 // in hexadecimal; even, so that it stays that
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part[:min(len(part), most-min(most, len(line)))]...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil && (len(line) == 0 || !errors.Is(err, io.EOF)) {
+			return nil, err
+		}
+		if cut, ok := bytes.CutSuffix(line, []byte("\n")); ok {
+			line = bytes.TrimSuffix(cut, []byte("\r"))
+		}
+		return line, nil
+	}
+}
+
+// An answer is one line of output.
+type answer struct {
+	Family   credential.Family `json:"family"`
+	Verified bool              `json:"verified"`
+	Verdict  entry.Verdict     `json:"verdict"`
+	Reason   entry.Reason      `json:"reason"`
+	Claims   shown             `json:"claims"`
+}
+
+// shown is a code's claims in JSON; what a code does not say is left out.
+type shown struct {
+	Name        string    `json:"name,omitempty"`
+	Birth       string    `json:"birth,omitempty"`
+	Sex         string    `json:"sex,omitempty"`
+	Number      string    `json:"number,omitempty"`
+	QID         string    `json:"qid,omitempty"`
+	Address     string    `json:"address,omitempty"`
+	Doubtful    bool      `json:"doubtful,omitempty"`
+	Detail      string    `json:"detail,omitempty"` // why it is of no use
+	Declaration *declared `json:"declaration,omitempty"`
+}
+
+type declared struct {
+	Form     string         `json:"form"`
+	Answers  map[string]any `json:"answers"`
+	Issued   time.Time      `json:"issued"`
+	Expires  time.Time      `json:"expires"`
+	Declarer string         `json:"declarer,omitempty"`
+	Plate    string         `json:"plate,omitempty"`
+	Tail     string         `json:"tail,omitempty"`
+	Question string         `json:"question,omitempty"` // the one that decided
+}
+
+func (v *verifier) judge(line []byte, now time.Time) answer {
+	text := string(line)
+	if v.hex {
+		b, err := hex.DecodeString(text)
+		if err != nil {
+			return answer{credential.Unknown, false, entry.Unreadable, entry.ReasonUnknown, shown{Detail: "not hexadecimal"}}
+		}
+		text = string(b)
+	}
+	c := credential.Parse(text, v.trust)
+	d := admission.Decide(c, admission.Past{}, v.policy, v.forms,
+		admission.Moment{Now: now, Trust: entry.TrustClock, Direction: entry.In})
+	p := c.Person
+	s := shown{p.Name, p.Birth, p.Sex, p.Number, p.QID, p.Address, c.Doubtful, c.Detail, nil}
+	if f := c.Declaration; f != nil {
+		s.Declaration = &declared{
+			fmt.Sprintf("%s/%d", f.Form, f.Version), f.Answers, f.Issued, f.Expires, f.Declarer, f.Plate, f.Tail, d.Question,
+		}
+	}
+	return answer{c.Family, c.Verified, d.Verdict, d.Reason, s}
+}

@@ -1,0 +1,171 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+var update = flag.Bool("update", false, "write the pictures of the README")
+
+// A paper is what the demo writes, readable while it writes.
+type paper struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (p *paper) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b.Write(b)
+}
+
+func (p *paper) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b.String()
+}
+
+var lastLine = regexp.MustCompile(`\nshown=\d+ admitted=\d+ refused=\d+ stored=(\d+) hub=(\d+) pulled=(\d+) receipted=(\d+) lost=0 doubled=0 names_on_disk=0\n$`)
+
+// TestDemo runs the whole gate, programs and all, while a browser looks on. No page may show a full name.
+func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs the programs")
+	}
+	addrs, err := freeAddrs(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out paper
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	seen := make(chan map[string]string, 1)
+	go func() { seen <- look(t, ctx, "http://"+addrs[0]+"/") }()
+	if err := Run(ctx, Options{For: 30 * time.Second, Page: addrs[0], Out: &out}); err != nil {
+		t.Errorf("demo: %v", err)
+	}
+	t.Logf("\n%s", out.String())
+	if strings.Contains(out.String(), "✗") || !lastLine.MatchString(out.String()) {
+		t.Error("a step went another way, or the last line does not hold")
+	}
+	cancel()
+	for page, text := range <-seen {
+		for _, name := range names() {
+			if strings.Contains(text, name) {
+				t.Errorf("the %s page shows a full name", page)
+			}
+		}
+	}
+}
+
+// look opens the pages in a browser as they come, and returns the text of each.
+func look(t *testing.T, ctx context.Context, base string) map[string]string {
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Error("no chromium on this machine")
+		}
+		t.Log("no chromium: the pages are not looked at")
+		return nil
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("no-proxy-server", true), chromedp.WindowSize(1280, 800))
+	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
+	defer stop()
+	ctx, stopTab := chromedp.NewContext(ctx)
+	defer stopTab()
+	await(ctx, 5*time.Minute, "the viewer's page", func() bool { return getOK(base) })
+	texts := map[string]string{}
+	for _, p := range []struct{ name, url, until string }{
+		{"guard", "kiosk/", "document.querySelector('[data-face=go] #who:not(:empty)')"},
+		{"question", "kiosk/", "document.querySelector('#ask:not([hidden]) fieldset')"},
+		{"officer", "desk/", "document.querySelector('.card.first .big')?.textContent.trim().startsWith('1')"},
+	} {
+		await(ctx, 5*time.Minute, p.name, func() bool { return getOK(base + p.url) })
+		texts[p.name] = picture(t, ctx, base+p.url, p.until, p.name)
+	}
+	return texts
+}
+
+// picture returns the text of a page once until is there, and keeps its picture with -update.
+func picture(t *testing.T, ctx context.Context, url, until, name string) (text string) {
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+		t.Errorf("%s page: %v", name, err)
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	_, pollErr := chromedp.Run(ctx, chromedp.Poll[bool]("!!("+until+")"))
+	png, pngErr := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	text, textErr := chromedp.Run(ctx, chromedp.Text("body"))
+	if err := errors.Join(pollErr, pngErr, textErr); err != nil {
+		t.Errorf("%s page: %v", name, err)
+		return ""
+	}
+	if strings.TrimSpace(text) == "" {
+		t.Errorf("%s page is empty", name)
+	}
+	if *update && name != "question" {
+		if err := os.WriteFile(filepath.Join("..", "..", "..", "docs", name+".png"), png, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	return text
+}
+
+func getOK(url string) bool {
+	r, err := local.Get(url)
+	if err != nil {
+		return false
+	}
+	r.Body.Close()
+	return r.StatusCode == 200
+}
+
+// The last line must be able to fail.
+func TestTallyCheck(t *testing.T) {
+	good := tally{shown: 12, admitted: 6, refused: 2, stored: 14, hub: 14, pulled: 14, receipted: 14}
+	if err := good.check(true); err != nil {
+		t.Errorf("%v: %v", good, err)
+	}
+	for what, spoil := range map[string]func(*tally){
+		"few":       func(t *tally) { t.stored, t.hub, t.pulled, t.receipted = 9, 9, 9, 9 },
+		"hub":       func(t *tally) { t.hub-- },
+		"pulled":    func(t *tally) { t.pulled-- },
+		"receipted": func(t *tally) { t.receipted-- },
+		"doubled":   func(t *tally) { t.doubled++ },
+		"a name":    func(t *tally) { t.onDisk++ },
+	} {
+		bad := good
+		spoil(&bad)
+		if bad.check(true) == nil {
+			t.Errorf("%s: %v was taken", what, bad)
+		}
+	}
+}
+
+func TestFilesWithNames(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"clean": "Mê Linh", "as-written": "x" + lan.name + "y", "capitals": strings.ToUpper(mai.name)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := filesWithNames(dir)
+	if err != nil || len(found) != 2 {
+		t.Errorf("found %v, %v; want the two files with a name", found, err)
+	}
+}
