@@ -32,7 +32,7 @@ func (f Format) String() string {
 // A Frame is one picture as the camera gave it.
 type Frame struct {
 	Format        Format
-	Width, Height int    // pixels
+	Width, Height int    // pixels; of MJPEG, what its own header says
 	Stride        int    // bytes from one row to the next; unused for MJPEG
 	Data          []byte // owned by whoever holds the Frame, until it is handed to Next again
 	At            time.Time

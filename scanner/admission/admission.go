@@ -24,8 +24,9 @@ const (
 	ActionRefuse Action = "refuse" // turn away
 )
 
-// DefaultDuplicate is the window of a policy that names none.
-const DefaultDuplicate = 5 * time.Second
+// DefaultDuplicate is the window of a policy that names none: long enough that nobody passes a card back over
+// the fence unnoticed, short enough that somebody who left unseen is not held up for long.
+const DefaultDuplicate = 10 * time.Minute
 
 // skew is how far two trusted clocks may stand apart.
 const skew = 5 * time.Minute

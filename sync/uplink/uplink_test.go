@@ -98,6 +98,16 @@ type rig struct {
 }
 
 func newRig(t *testing.T, entries int) *rig {
+	r := newBareRig(t, entries)
+	r.server = httptest.NewServer(r.hub)
+	t.Cleanup(r.server.Close)
+	r.options.Hub = r.server.URL
+	return r
+}
+
+// newBareRig has no server: the test brings a transport of its own.
+func newBareRig(t *testing.T, entries int) *rig {
+	t.Helper()
 	devicePub, deviceKey, _ := ed25519.GenerateKey(rand.Reader)
 	hubPub, hubKey, _ := ed25519.GenerateKey(rand.Reader)
 	j, err := journal.Open(t.TempDir(), journal.Options{Device: entry.DeviceID(devicePub)})
@@ -106,10 +116,8 @@ func newRig(t *testing.T, entries int) *rig {
 	}
 	t.Cleanup(func() { j.Close() })
 	r := &rig{t: t, journal: j, hub: &hub{t: t, device: devicePub, key: hubKey}}
-	r.server = httptest.NewServer(r.hub)
-	t.Cleanup(r.server.Close)
 	r.options = Options{
-		Hub: r.server.URL, Key: deviceKey, ReceiptKey: hubPub, Log: slog.New(slog.DiscardHandler),
+		Hub: "http://hub", Key: deviceKey, ReceiptKey: hubPub, Log: slog.New(slog.DiscardHandler),
 		Interval: time.Hour, MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, Transport: &http.Transport{},
 		OnState: func(s State) { r.mu.Lock(); defer r.mu.Unlock(); r.state = s },
 		OnAlarm: func(text string) { r.mu.Lock(); defer r.mu.Unlock(); r.alarms = append(r.alarms, text) },

@@ -1,0 +1,227 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gatepost/storage/entry"
+	"gatepost/storage/journal"
+	"gatepost/sync/wire"
+)
+
+func (r *rig) seen() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// The hub is away for a whole run of the kiosk; another run finds it.
+func TestOutageOfAWholeRun(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, 0)
+	r.journal.Close()
+	device := entry.DeviceID(r.hub.device)
+	reopen := func() {
+		j, err := journal.Open(dir, journal.Options{Device: device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { j.Close() })
+		r.journal = j
+	}
+	reopen()
+	there := r.options.Hub
+	r.options.Hub = "http://127.0.0.1:1"
+	r.add(5)
+	r.run("the problem", func() bool { return r.seen().Problem != "" && r.seen().Unsent == 5 })
+	if s := r.seen(); s.Online || !s.LastContact.IsZero() {
+		t.Errorf("state %+v", s)
+	}
+	r.journal.Close()
+	reopen()
+	r.add(4)
+	r.options.Hub = there
+	r.run("the last receipt", func() bool { return r.settled() && r.seen().Online })
+	r.whole()
+	if s := r.seen(); s.Unsent != 0 || s.Problem != "" || s.LastContact.IsZero() {
+		t.Errorf("state %+v", s)
+	}
+}
+
+// What was receipted and deleted here is gone when the hub loses its disk; the rest is sent again.
+func TestHubLostItsDiskAfterDeletion(t *testing.T) {
+	r := newRig(t, 6)
+	r.run("the first receipts", r.settled)
+	if n, err := r.journal.Prune(t.Context(), time.Now().Add(time.Hour), entry.Stamp{Wall: time.Now()}); n != 6 || err != nil {
+		t.Fatal(n, err)
+	}
+	r.add(2)
+	r.hub.set(func() { r.hub.entries, r.hub.head = nil, entry.Head{} })
+	r.run("what is left", r.settled)
+	if n := len(r.hub.entries); n != 3 || r.hub.head.Seq != 9 {
+		t.Errorf("%d entries, the last %d; want 7 to 9", n, r.hub.head.Seq)
+	}
+	// A hub that comes back with an old copy leaves a gap that nobody can fill.
+	r.hub.set(func() { r.hub.entries, r.hub.head = nil, entry.Head{Seq: 3, Hash: entry.Hash{1}} })
+	r.run("the alarm", func() bool { return len(r.alarmed()) > 0 })
+	if a := r.alarmed(); !strings.Contains(a[0], "those before 7 are deleted") {
+		t.Errorf("alarms %q", a)
+	}
+}
+
+// While the uplink is connected, somebody else's copy of the card sends first.
+func TestForkWhileSending(t *testing.T) {
+	for what, problem := range map[string]wire.Problem{
+		"told":      {Type: wire.ProblemFork, Title: "fork", Status: 409},
+		"told how":  {Type: wire.ProblemFork, Title: "fork", Status: 409, State: &wire.State{Seq: 2, Hash: strings.Repeat("ab", 32)}},
+		"by length": {Type: wire.ProblemFork, Title: "fork", Status: 409, State: &wire.State{Seq: 77, Hash: strings.Repeat("ab", 32)}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t, 5)
+			if problem.State != nil {
+				problem.State.Device = entry.DeviceID(r.hub.device)
+			}
+			sent := 0
+			r.hub.prank = func(w http.ResponseWriter, q *http.Request) bool {
+				if q.Method == http.MethodPost {
+					sent++
+					problem.Write(w)
+				} else if sent > 0 {
+					w.WriteHeader(http.StatusServiceUnavailable) // no contact agrees
+				}
+				return q.Method == http.MethodPost || sent > 0
+			}
+			r.run("the alarm", func() bool { return len(r.alarmed()) > 0 })
+			if a := r.alarmed(); len(a) != 1 || sent != 1 {
+				t.Errorf("%d batches, alarms %q", sent, a)
+			}
+			r.hub.set(func() { r.hub.prank = nil })
+			r.run("agreement", r.settled)
+			r.whole()
+		})
+	}
+}
+
+// A hub that stands elsewhere is asked where, and gets what follows from there.
+func TestStepAsksAgain(t *testing.T) {
+	r := newRig(t, 5)
+	once := false
+	r.hub.prank = func(w http.ResponseWriter, q *http.Request) bool {
+		if q.Method == http.MethodPost && !once {
+			once = true
+			raws, err := r.journal.Range(0, 2, 1<<20)
+			if err != nil {
+				t.Error(err)
+			}
+			r.hub.entries, r.hub.head = raws, entry.Head{Seq: 2, Hash: entry.HashOf(raws[1])} // by a stick, say
+			wire.Problem{Type: wire.ProblemStep, Title: "step", Status: 409}.Write(w)
+			return true
+		}
+		return false
+	}
+	r.options.MinWait, r.options.MaxWait = time.Hour, time.Hour // no waiting in between
+	r.run("the last receipt", r.settled)
+	r.whole()
+	if !slices.Equal(r.hub.batches, []int{3}) {
+		t.Errorf("batches of %v", r.hub.batches)
+	}
+}
+
+// A torn or endless answer moves nothing.
+func TestEndlessAnswer(t *testing.T) {
+	r := newRig(t, 2)
+	r.hub.prank = func(w http.ResponseWriter, _ *http.Request) bool {
+		io.WriteString(w, `{"device":"`)
+		for range 100 {
+			io.WriteString(w, strings.Repeat("x", maxAnswer/50))
+		}
+		return true
+	}
+	r.run("the problem", func() bool { return strings.Contains(r.seen().Problem, "exceeds") })
+}
+
+// roundTrip is a transport.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A hub that answers nothing, or very late, costs time and nothing else.
+func TestSlowHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBareRig(t, 3)
+		stored := 0
+		r.options.Transport = roundTrip(func(q *http.Request) (*http.Response, error) {
+			w := httptest.NewRecorder()
+			r.hub.ServeHTTP(w, q)
+			if q.Method == http.MethodPost {
+				if stored++; stored == 1 { // stored, and the answer never comes
+					<-q.Context().Done()
+					return nil, q.Context().Err()
+				}
+				time.Sleep(patience - time.Second)
+			}
+			return w.Result(), nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { New(r.journal, r.options).Run(ctx) })
+		time.Sleep(patience - time.Second)
+		if r.journal.Receipted() != 0 {
+			t.Error("a receipt counted that did not come")
+		}
+		time.Sleep(10 * time.Second)
+		if r.journal.Receipted() != 3 || len(r.hub.entries) != 3 {
+			t.Errorf("receipted %d, the hub has %d", r.journal.Receipted(), len(r.hub.entries))
+		}
+		r.add(1)
+		time.Sleep(patience)
+		if r.journal.Receipted() != 4 {
+			t.Errorf("receipted %d", r.journal.Receipted())
+		}
+		cancel()
+		done.Wait()
+	})
+}
+
+// While the hub fails, neither new entries nor impatience make the uplink knock more often.
+func TestFailingHubIsLeftInPeace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBareRig(t, 1)
+		var asked []time.Duration
+		start := time.Now()
+		r.options.MinWait, r.options.MaxWait, r.options.Jitter = time.Second, time.Minute, func() float64 { return 0 }
+		r.options.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+			asked = append(asked, time.Since(start))
+			return nil, errors.New("no route")
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { New(r.journal, r.options).Run(ctx) })
+		for range 100 {
+			time.Sleep(time.Second)
+			r.add(1)
+		}
+		synctest.Wait()
+		if s := r.seen(); s.Unsent != 101 {
+			t.Errorf("state %+v", s)
+		}
+		cancel()
+		done.Wait()
+		want := []time.Duration{0, 1, 3, 7, 15, 31, 63}
+		for i := range want {
+			want[i] *= time.Second
+		}
+		if !slices.Equal(asked, want) {
+			t.Errorf("asked at %v, want %v", asked, want)
+		}
+	})
+}
