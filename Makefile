@@ -37,6 +37,10 @@ lint: ## format, vet, staticcheck, and the builds that ship
 format: ## format the code
 	$(GOFUMPT) -w .
 
+forms: ## sign the shipped forms anew, after a change of one; the key is thrown away
+	@T=$$(mktemp -d) && trap 'rm -r $$T' EXIT && $(GO) build -o $$T/gatectl ./cmd/gatectl && $$T/gatectl keygen -kind publisher -out $$T && \
+	  $$T/gatectl form sign -key $$T/publisher.key scanner/form/forms/*.toml && cp $$T/publisher.pub.pem scanner/form/forms/
+
 fuzz: ## every fuzz target for FUZZ_TIME
 	@set -e; $(GO) list -f '{{.Dir}} {{.ImportPath}}' ./... | while read -r dir pkg; do \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
@@ -53,5 +57,5 @@ prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format fuzz pictures prove prove-camera clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera clean
 .DEFAULT_GOAL := help

@@ -22,14 +22,15 @@ import (
 	"testing"
 	"time"
 
+	"gatepost/cmd/internal/daemon"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/storage/entry"
 	"gatepost/sync/pull"
 	"gatepost/sync/wire"
 )
 
-// program builds gatehub once for all tests.
-var program = sync.OnceValues(func() (string, error) {
+// binary builds gatehub once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "gatehub")
 	if err != nil {
 		return "", err
@@ -44,7 +45,7 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
+	if path, err := binary(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)
@@ -82,7 +83,7 @@ func (l *lines) read(r io.Reader) {
 // start runs a gatehub over dir on a free port and waits until it listens.
 func start(t *testing.T, dir string) *process {
 	t.Helper()
-	path, err := program()
+	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +300,7 @@ func TestEmptyFolderAfterRestart(t *testing.T) {
 	g.send(t, p, 5)
 	_, cursor, err := p.pull(t, "")
 	must(t, err)
-	if code := p.stop(t, syscall.SIGTERM); code != exitOK {
+	if code := p.stop(t, syscall.SIGTERM); code != daemon.OK {
 		t.Errorf("status %d after SIGTERM", code)
 	}
 	must(t, os.RemoveAll(filepath.Join(p.dir, "log")))
@@ -376,8 +377,8 @@ func TestOldTLSIsRefused(t *testing.T) {
 func TestSecondHubIsAFault(t *testing.T) {
 	dir := t.TempDir()
 	start(t, dir)
-	if code := run(t.Context(), []string{"-config", filepath.Join(dir, "hub.toml")}, io.Discard, io.Discard); code != exitFault {
-		t.Errorf("status %d, want %d", code, exitFault)
+	if code := program.Run(t.Context(), []string{"-config", filepath.Join(dir, "hub.toml")}, io.Discard, io.Discard); code != daemon.Fault {
+		t.Errorf("status %d, want %d", code, daemon.Fault)
 	}
 }
 
@@ -389,13 +390,13 @@ func TestUsage(t *testing.T) {
 		code int
 		says []string
 	}{
-		{[]string{"-nonsense"}, exitUsage, []string{"-config"}},
-		{[]string{"more"}, exitUsage, []string{`"more"`}},
-		{[]string{"-config", "/nowhere/hub.toml"}, exitUsage, []string{"no such file"}},
-		{[]string{"-config", bad}, exitUsage, []string{"2", "nowhere", "3", "colour", "4", "Asia/Atlantis"}},
+		{[]string{"-nonsense"}, daemon.Usage, []string{"-config"}},
+		{[]string{"more"}, daemon.Usage, []string{`"more"`}},
+		{[]string{"-config", "/nowhere/hub.toml"}, daemon.Usage, []string{"no such file"}},
+		{[]string{"-config", bad}, daemon.Usage, []string{"2", "nowhere", "3", "colour", "4", "Asia/Atlantis"}},
 	} {
 		var errs bytes.Buffer
-		if code := run(context.Background(), c.args, io.Discard, &errs); code != c.code {
+		if code := program.Run(context.Background(), c.args, io.Discard, &errs); code != c.code {
 			t.Errorf("%v: status %d, want %d", c.args, code, c.code)
 		}
 		for _, want := range c.says {
@@ -409,7 +410,7 @@ func TestUsage(t *testing.T) {
 // What -print-config writes loads, and means what no configuration means.
 func TestPrintConfig(t *testing.T) {
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"-print-config"}, &out, io.Discard); code != exitOK {
+	if code := program.Run(t.Context(), []string{"-print-config"}, &out, io.Discard); code != daemon.OK {
 		t.Fatal(code)
 	}
 	c, err := parseConfig(out.Bytes())

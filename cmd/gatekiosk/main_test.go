@@ -9,12 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost/cmd/internal/config"
+	"gatepost/cmd/internal/daemon"
 )
 
 // start runs the program with args and returns its exit status and what it wrote.
 func start(ctx context.Context, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
-	code = run(ctx, args, &o, &e)
+	code = program.Run(ctx, args, &o, &e)
 	return code, o.String(), e.String()
 }
 
@@ -29,7 +32,7 @@ func write(t *testing.T, text string) string {
 
 func TestWrongWords(t *testing.T) {
 	for _, args := range [][]string{{"-nonsense"}, {"extra"}, {"-config", "/nonexistent/kiosk.toml"}} {
-		if code, _, errs := start(t.Context(), args...); code != exitUsage || errs == "" {
+		if code, _, errs := start(t.Context(), args...); code != daemon.Usage || errs == "" {
 			t.Errorf("%q: status %d, %q", args, code, errs)
 		}
 	}
@@ -37,12 +40,12 @@ func TestWrongWords(t *testing.T) {
 
 func TestPrintedConfigLoads(t *testing.T) {
 	code, text, _ := start(t.Context(), "-print-config")
-	if code != exitOK {
+	if code != daemon.OK {
 		t.Fatalf("status %d", code)
 	}
 	crlf := "\uFEFF" + strings.ReplaceAll(text, "\n", "\r\n")
 	for _, text := range []string{text, crlf} {
-		c, err := load(write(t, text))
+		c, err := config.LoadKiosk(write(t, text))
 		if err != nil || len(c.Lanes) != 1 || c.Lanes[0].Name != "gate-1" {
 			t.Errorf("%+v, %v", c, err)
 		}
@@ -59,7 +62,7 @@ name = "gate-1"
 source = "sim:"
 direction = "sideways"
 `))
-	if code != exitUsage {
+	if code != daemon.Usage {
 		t.Errorf("status %d", code)
 	}
 	for _, want := range []string{"line 2: colour", "line 4: venue.timezone", "line 8: lane.0.direction"} {
@@ -71,7 +74,7 @@ direction = "sideways"
 
 func TestConsoleStaysOnLoopback(t *testing.T) {
 	code, _, errs := start(t.Context(), "-config", write(t, "schema = 1\n[console]\nlisten = \"0.0.0.0:8080\"\n"))
-	if code != exitUsage || !strings.Contains(errs, "line 3") {
+	if code != daemon.Usage || !strings.Contains(errs, "line 3") {
 		t.Errorf("status %d, %s", code, errs)
 	}
 }
@@ -79,7 +82,7 @@ func TestConsoleStaysOnLoopback(t *testing.T) {
 func TestNoPlaceToKeepEntries(t *testing.T) {
 	file := write(t, "not a folder")
 	code, _, errs := start(t.Context(), "-config", write(t, "schema = 1\ndata = \""+file+"\"\n[console]\nlisten = \"\"\n"))
-	if code != exitFault || !strings.Contains(errs, "data folder") {
+	if code != daemon.Fault || !strings.Contains(errs, "data folder") {
 		t.Errorf("status %d, %s", code, errs)
 	}
 }
@@ -92,11 +95,11 @@ func TestRunsUntilItsSignalAndAlone(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	config := write(t, "schema = 1\n[console]\nlisten = \""+address+"\"\n[[lane]]\nname = \"gate-1\"\nsource = \"sim:manual\"\ndirection = \"in\"\n")
+	path := write(t, "schema = 1\n[console]\nlisten = \""+address+"\"\n[[lane]]\nname = \"gate-1\"\nsource = \"sim:manual\"\ndirection = \"in\"\n")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() {
-		code, _, _ := start(ctx, "-config", config)
+		code, _, _ := start(ctx, "-config", path)
 		ended <- code
 	}()
 	for {
@@ -111,11 +114,11 @@ func TestRunsUntilItsSignalAndAlone(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	if code, _, errs := start(t.Context(), "-config", config); code != exitFault || !strings.Contains(errs, "journal") {
+	if code, _, errs := start(t.Context(), "-config", path); code != daemon.Fault || !strings.Contains(errs, "journal") {
 		t.Errorf("a second kiosk on one journal: status %d, %s", code, errs)
 	}
 	stop()
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != daemon.OK {
 		t.Errorf("ended with %d", code)
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
+	"gatepost/device/gpiochip"
+	"gatepost/device/lamp"
 	"gatepost/device/wall"
 	"gatepost/scanner/admission"
 	"gatepost/scanner/credential"
@@ -31,6 +33,7 @@ import (
 	"gatepost/sync/uplink"
 
 	"golang.org/x/sync/errgroup"
+	"periph.io/x/conn/v3/gpio"
 )
 
 // serve opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing.
@@ -61,6 +64,14 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	var simulator kiosk.Simulator
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
+	}
+	if c.Lamp.Chip != "" {
+		lamps, err := openLamps(c)
+		if err != nil {
+			return fmt.Errorf("lamps: %w", err)
+		}
+		defer lamps.Halt()
+		o.Lamp = func(f guard.Face) error { return lamps.Set(lamp.Face(f)) } // the faces without a lamp are dark
 	}
 	k, err := kiosk.New(o)
 	if err != nil {
@@ -200,6 +211,22 @@ func forms(c *config.Kiosk) (form.Set, error) {
 		set[ref] = f
 	}
 	return set, nil
+}
+
+// openLamps takes the three lines. The chip need not stay open for them.
+func openLamps(c *config.Kiosk) (*lamp.Lamp, error) {
+	chip, err := gpiochip.Open(c.Lamp.Chip)
+	if err != nil {
+		return nil, err
+	}
+	defer chip.Close()
+	var pins [3]gpio.PinOut
+	for i, line := range []string{c.Lamp.Go, c.Lamp.Ask, c.Lamp.Stop} {
+		if pins[i], err = chip.Output(line, gpio.Low, c.Lamp.ActiveLow); err != nil {
+			return nil, err // the lines that were taken go dark with the program, which ends on this
+		}
+	}
+	return lamp.New(pins[0], pins[1], pins[2])
 }
 
 func console(ctx context.Context, g *errgroup.Group, listen string, k *kiosk.Kiosk, s *kiosk.Simulator, log *slog.Logger) error {

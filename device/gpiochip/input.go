@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/gpio"
 )
 
@@ -34,9 +35,21 @@ func (i *Input) In(pull gpio.Pull, edge gpio.Edge) error {
 		return fmt.Errorf("set up %s: %w", i, err)
 	}
 	i.pull = pull
-	for i.WaitForEdge(0) { // at most the kernel's 16 of them
+	return i.forget()
+}
+
+// forget drops the edges that wait. It leaves alone the deadline, which belongs to whoever waits.
+func (i *Input) forget() error {
+	raw, err := i.file.SyscallConn()
+	if err != nil {
+		return err
 	}
-	return nil
+	return raw.Control(func(fd uintptr) {
+		var events [16 * eventSize]byte
+		for n := 1; n > 0; {
+			n, _ = unix.Read(int(fd), events[:]) // EAGAIN when there are no more
+		}
+	})
 }
 
 // Level returns the line's level, and device.ErrGone when the chip was taken away.

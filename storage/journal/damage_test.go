@@ -2,7 +2,9 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -51,6 +53,53 @@ func TestDamage(t *testing.T) {
 	}
 	if found < 150 {
 		t.Errorf("only %d of %d damages were found: the test does not reach the file", found, 60*len(damages))
+	}
+}
+
+// TestSmallDamageIsFound aims where chance seldom hits, and where bbolt itself would notice nothing.
+func TestSmallDamageIsFound(t *testing.T) {
+	good, want := sample(t)
+	m, _, err := openImage(bytes.NewReader(good), int64(len(good)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.find(&finding{}); err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	last := want[len(want)-1]
+	damages := map[string]func(b []byte){
+		"last entry's body": func(b []byte) { replace(b, last, append(last[:len(last)-1:len(last)-1], last[len(last)-1]^1)) },
+		"boot in the state": func(b []byte) { replace(b, []byte(device+"\x02\x01"), []byte(device+"\x02\x05")) },
+		"a used page in the list of free ones": func(b []byte) {
+			le.PutUint64(b[m.free*pageSize+pageHeader:], m.root)
+		},
+		"a free page missing in the list": func(b []byte) { b[m.free*pageSize+10]-- },
+	}
+	for id := uint64(2); id+1 < m.pages; id++ {
+		if m.used[id] && m.used[id+1] { // freeing it would free its neighbour, too
+			damages[fmt.Sprintf("overflow of page %d", id)] = func(b []byte) { b[id*pageSize+12]++ }
+		}
+	}
+	if len(damages) < 10 {
+		t.Fatalf("only %d damages", len(damages))
+	}
+	for name, damage := range damages {
+		b := bytes.Clone(good)
+		damage(b)
+		if bytes.Equal(b, good) {
+			t.Fatalf("%s: nothing is damaged", name)
+		}
+		if !tryDamaged(t, name, b, want) {
+			t.Errorf("%s: not found", name)
+		}
+	}
+}
+
+// replace writes a new text over each copy of an old one of the same length.
+func replace(b, old, fresh []byte) {
+	for i := bytes.Index(b, old); i >= 0; i = bytes.Index(b, old) {
+		copy(b[i:], fresh)
 	}
 }
 

@@ -92,7 +92,7 @@ const (
 )
 
 // Open opens the journal in dir, or begins one, and counts a new boot.
-// It reads the whole file: about a second for each 100,000 entries on a small board.
+// It reads the whole file, which takes a tenth of a second for 100,000 entries on a PC.
 func Open(dir string, o Options) (*Journal, error) {
 	if o.MaxSize == 0 {
 		o.MaxSize = defaultSize

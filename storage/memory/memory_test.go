@@ -218,6 +218,18 @@ func TestDeclarationEndsAfterSevenDays(t *testing.T) {
 	}
 }
 
+func TestEachDeclarationEndsByItself(t *testing.T) {
+	m := open(t, t.TempDir(), noon)
+	declare(t, m, card, noon.Add(time.Hour), noon)
+	declare(t, m, other, noon.Add(50*time.Hour), noon)
+	if p := m.Past(card, noon.Add(time.Hour)); p != (Past{}) {
+		t.Errorf("it has ended: %+v", p)
+	}
+	if p := m.Past(other, noon.Add(time.Hour)); p.Form != form {
+		t.Errorf("it has not ended: %+v", p)
+	}
+}
+
 func TestForgetIsKept(t *testing.T) {
 	m := open(t, t.TempDir(), noon)
 	declare(t, m, card, noon.Add(100*time.Hour), noon)

@@ -15,12 +15,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"gatepost/storage/entry"
 	"gatepost/sync/wire"
+	"gatepost/sync/wire/wiretest"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -40,88 +40,14 @@ func sealKey(n byte) *ecdh.PrivateKey {
 	return k
 }
 
-func seeded(n byte) ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
-}
-
-func id(n byte) string { return entry.DeviceID(seeded(n).Public().(ed25519.PublicKey)) }
-
-// memory is a Log of records in memory.
-type memory struct {
-	mu      sync.Mutex
-	epoch   string
-	records []wire.Record
-	heads   map[byte]entry.Head
-	news    chan struct{}
-}
-
-func newMemory(epoch string) *memory {
-	return &memory{epoch: epoch, heads: map[byte]entry.Head{}, news: make(chan struct{})}
-}
-
-func (m *memory) Epoch() string { return m.epoch }
-
-func (m *memory) Read(_ context.Context, after uint64, most int) ([]wire.Record, uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	last := uint64(len(m.records))
-	if after >= last {
-		return nil, last, nil
-	}
-	return m.records[after:min(last, after+uint64(most))], last, nil
-}
-
-func (m *memory) Wait(ctx context.Context, after uint64) error {
-	for {
-		m.mu.Lock()
-		n, news := len(m.records), m.news
-		m.mu.Unlock()
-		if uint64(n) > after {
-			return nil
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (m *memory) add(r wire.Record) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r.Seq = uint64(len(m.records) + 1)
-	m.records = append(m.records, r)
-	close(m.news)
-	m.news = make(chan struct{})
-}
-
-// batch appends a batch of the bodies by device n.
-func (m *memory) batch(t *testing.T, n byte, bodies ...entry.Body) {
+// first returns the first record of a log.
+func first(t testing.TB, l *wiretest.Log) wire.Record {
 	t.Helper()
-	var raws [][]byte
-	h := m.heads[n]
-	for _, b := range bodies {
-		d, err := entry.NewDraft(stamp, b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := entry.Entry{Kind: d.Kind, Seq: h.Seq + 1, Boot: 3, Stamp: d.Stamp, Prev: h.Hash, Body: d.Body}.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		raws, h = append(raws, raw), entry.Head{Seq: h.Seq + 1, Hash: entry.HashOf(raw)}
+	records, _, err := l.Read(context.Background(), 0, 1)
+	if err != nil || len(records) != 1 {
+		t.Fatalf("%d records, %v", len(records), err)
 	}
-	b, err := wire.Sign(seeded(n), raws)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := b.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.heads[n] = h
-	m.add(wire.Record{Raw: raw})
+	return records[0]
 }
 
 func passages(n int) (b []entry.Body) {
@@ -144,20 +70,20 @@ func serve(t *testing.T, log Log) *Client {
 	s := httptest.NewServer(Handler(log, tokens, slog.New(slog.DiscardHandler)))
 	t.Cleanup(s.Close)
 	return &Client{HTTP: s.Client(), URL: s.URL, Token: token, Devices: map[string]ed25519.PublicKey{
-		id(1): seeded(1).Public().(ed25519.PublicKey), id(2): seeded(2).Public().(ed25519.PublicKey),
+		wiretest.ID(1): wiretest.Key(1).Public().(ed25519.PublicKey), wiretest.ID(2): wiretest.Key(2).Public().(ed25519.PublicKey),
 	}}
 }
 
 // Whatever the page size, every entry comes exactly once and in order, and its batch's signature is checked.
 func TestPagesGiveEachEntryOnce(t *testing.T) {
-	m := newMemory("abc")
+	m := wiretest.New("abc", stamp.Wall)
 	want := map[string]uint64{}
 	for i := range 40 {
 		n := byte(1 + i%2)
-		m.batch(t, n, passages(1+i%7)...)
-		want[id(n)] += uint64(1 + i%7)
+		m.Batch(t, n, stamp, passages(1+i%7)...)
+		want[wiretest.ID(n)] += uint64(1 + i%7)
 		if i%5 == 0 {
-			m.add(wire.Record{Alarm: &wire.Alarm{Device: id(1)}})
+			m.Add(wire.Record{Alarm: &wire.Alarm{Device: wiretest.ID(1)}})
 		}
 	}
 	for _, limit := range []int{1, 2, 3, 7, 10, 1000} {
@@ -189,23 +115,22 @@ func TestPagesGiveEachEntryOnce(t *testing.T) {
 }
 
 func TestLineShowsWhatAnEntrySays(t *testing.T) {
-	m := newMemory("abc")
-	m.batch(t, 1,
+	m := wiretest.New("abc", stamp.Wall)
+	m.Batch(t, 1, stamp,
 		entry.Passage{Lane: "north", Direction: entry.Out, Verdict: entry.Look, Form: "covid-2021/1", Tag: []byte{0xAB, 1}, Sealed: []byte{1, 2}},
 		entry.Undo{Seq: 1})
-	m.records[0].At = stamp.Wall
 	var got []Line
 	c := serve(t, m)
 	if _, _, err := c.Page(t.Context(), "", 9, 0, func(l Line) error { got = append(got, l); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	b, _ := wire.Parse(m.records[0].Raw)
+	b, _ := wire.Parse(first(t, m).Raw)
 	want := []Line{{
-		Cursor: "abc.1.1", Device: id(1), Seq: 1, Hash: entry.HashOf(b.Entries[0]).String(), Kind: "passage", Boot: 3,
+		Cursor: "abc.1.1", Device: wiretest.ID(1), Seq: 1, Hash: entry.HashOf(b.Entries[0]).String(), Kind: "passage", Boot: 3,
 		Wall: "2021-10-21T07:30:00.000Z", MonoMS: 1500, Trust: "clock", Lane: "north", Direction: "out", Verdict: "look",
 		Form: "covid-2021/1", Tag: "ab01", Sealed: []byte{1, 2}, Entry: b.Entries[0],
 	}, {
-		Cursor: "abc.1.2", Device: id(1), Seq: 2, Hash: b.After().Hash.String(), Kind: "undo", Boot: 3,
+		Cursor: "abc.1.2", Device: wiretest.ID(1), Seq: 2, Hash: b.After().Hash.String(), Kind: "undo", Boot: 3,
 		Wall: "2021-10-21T07:30:00.000Z", MonoMS: 1500, Trust: "clock", Undoes: 1, Entry: b.Entries[1],
 		Batch: &Span{Head{0, entry.Hash{}.String()}, b.Sig},
 	}}
@@ -217,7 +142,7 @@ func TestLineShowsWhatAnEntrySays(t *testing.T) {
 }
 
 func TestUnknownKindAndBodyStay(t *testing.T) {
-	m := newMemory("abc")
+	m := wiretest.New("abc", stamp.Wall)
 	var h entry.Head
 	var raws [][]byte
 	for _, e := range []entry.Entry{{Kind: 99, Body: []byte{0xFF}}, {Kind: entry.KindPassage, Body: []byte("?")}} {
@@ -228,9 +153,9 @@ func TestUnknownKindAndBodyStay(t *testing.T) {
 		}
 		raws, h = append(raws, raw), entry.Head{Seq: e.Seq, Hash: entry.HashOf(raw)}
 	}
-	b, _ := wire.Sign(seeded(1), raws)
+	b, _ := wire.Sign(wiretest.Key(1), raws)
 	raw, _ := b.Marshal()
-	m.add(wire.Record{Raw: raw})
+	m.Add(wire.Record{Raw: raw})
 	var kinds []string
 	if _, _, err := serve(t, m).Page(t.Context(), "", 9, 0, func(l Line) error { kinds = append(kinds, l.Kind); return nil }); err != nil {
 		t.Fatal(err)
@@ -241,8 +166,8 @@ func TestUnknownKindAndBodyStay(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	m := newMemory("abc")
-	m.batch(t, 1, passages(3)...)
+	m := wiretest.New("abc", stamp.Wall)
+	m.Batch(t, 1, stamp, passages(3)...)
 	for _, c := range []struct {
 		name, method, query, auth string
 		status                    int
@@ -285,14 +210,14 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestNothingNew(t *testing.T) {
-	m := newMemory("abc")
+	m := wiretest.New("abc", stamp.Wall)
 	c := serve(t, m)
 	next, n, err := c.Page(t.Context(), "", 9, 0, nil)
 	if err != nil || n != 0 || next != "abc.0.0" {
 		t.Errorf("empty log: %q %d %v", next, n, err)
 	}
-	m.batch(t, 1, passages(2)...)
-	m.add(wire.Record{Alarm: &wire.Alarm{Device: id(1)}})
+	m.Batch(t, 1, stamp, passages(2)...)
+	m.Add(wire.Record{Alarm: &wire.Alarm{Device: wiretest.ID(1)}})
 	next, n, err = c.Page(t.Context(), "abc.1.2", 9, 0, nil)
 	if err != nil || n != 0 || next != "abc.2.0" {
 		t.Errorf("only an alarm: %q %d %v, want a cursor behind it", next, n, err)
@@ -301,7 +226,7 @@ func TestNothingNew(t *testing.T) {
 
 // A reader that waits gets a batch as soon as it is there.
 func TestWaitForNews(t *testing.T) {
-	m := newMemory("abc")
+	m := wiretest.New("abc", stamp.Wall)
 	c := serve(t, m)
 	got := make(chan int)
 	go func() {
@@ -311,15 +236,15 @@ func TestWaitForNews(t *testing.T) {
 		}
 		got <- n
 	}()
-	m.batch(t, 1, passages(2)...)
+	m.Batch(t, 1, stamp, passages(2)...)
 	if n := <-got; n != 2 {
 		t.Errorf("%d entries, want 2", n)
 	}
 }
 
 func TestCompression(t *testing.T) {
-	m := newMemory("abc")
-	m.batch(t, 1, passages(50)...)
+	m := wiretest.New("abc", stamp.Wall)
+	m.Batch(t, 1, stamp, passages(50)...)
 	c := serve(t, m)
 	fetch := func(accept string) (string, []byte) {
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", c.URL+wire.PathEntries, nil)
@@ -353,9 +278,9 @@ func TestCompression(t *testing.T) {
 
 // A hub that changes, drops, repeats or re-describes an entry is found out.
 func TestClientFindsLies(t *testing.T) {
-	m := newMemory("abc")
-	m.batch(t, 1, passages(3)...)
-	m.batch(t, 1, passages(2)...)
+	m := wiretest.New("abc", stamp.Wall)
+	m.Batch(t, 1, stamp, passages(3)...)
+	m.Batch(t, 1, stamp, passages(2)...)
 	var honest []Line
 	if _, _, err := serve(t, m).Page(t.Context(), "", 9, 0, func(l Line) error { honest = append(honest, l); return nil }); err != nil {
 		t.Fatal(err)
@@ -369,10 +294,10 @@ func TestClientFindsLies(t *testing.T) {
 		{"changed", func(l []Line) []Line { l[1].Entry = bytes.Replace(l[1].Entry, []byte("a"), []byte("b"), 1); return l }},
 		{"verdict", func(l []Line) []Line { l[1].Verdict = "refuse"; return l }},
 		{"hash", func(l []Line) []Line { l[1].Hash = l[2].Hash; return l }},
-		{"other device", func(l []Line) []Line { l[2].Device = id(2); return l }},
+		{"other device", func(l []Line) []Line { l[2].Device = wiretest.ID(2); return l }},
 		{"unknown device", func(l []Line) []Line {
 			for i := range l {
-				l[i].Device = id(9)
+				l[i].Device = wiretest.ID(9)
 			}
 			return l
 		}},
@@ -402,9 +327,9 @@ func TestClientFindsLies(t *testing.T) {
 
 // Signatures cannot just be left out.
 func TestClientWantsSignatures(t *testing.T) {
-	m := newMemory("abc")
+	m := wiretest.New("abc", stamp.Wall)
 	for range 2 {
-		m.batch(t, 1, passages(400)...)
+		m.Batch(t, 1, stamp, passages(400)...)
 	}
 	var lines []Line
 	client := serve(t, m)
@@ -425,7 +350,7 @@ func TestClientWantsSignatures(t *testing.T) {
 }
 
 func TestSealedPartsOpen(t *testing.T) {
-	m := newMemory("abc")
+	m := wiretest.New("abc", stamp.Wall)
 	sealer, err := entry.NewSealer(authority.PublicKey())
 	if err != nil {
 		t.Fatal(err)
@@ -434,7 +359,7 @@ func TestSealedPartsOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.batch(t, 1, entry.Passage{Lane: "a", Sealed: sealed}, entry.Passage{Lane: "a", Sealed: []byte("nonsense")})
+	m.Batch(t, 1, stamp, entry.Passage{Lane: "a", Sealed: sealed}, entry.Passage{Lane: "a", Sealed: []byte("nonsense")})
 	for _, c := range []struct {
 		name  string
 		key   *ecdh.PrivateKey
@@ -469,7 +394,7 @@ func TestSealedPartsOpen(t *testing.T) {
 }
 
 func TestProblemReachesTheCaller(t *testing.T) {
-	c := serve(t, newMemory("new"))
+	c := serve(t, wiretest.New("new", stamp.Wall))
 	_, _, err := c.Page(t.Context(), "old.4.2", 9, 0, nil)
 	var p wire.Problem
 	if !errors.As(err, &p) || p.Status != 410 || p.Start != "new.0.0" {
@@ -502,10 +427,9 @@ func FuzzParseCursor(f *testing.F) {
 }
 
 func FuzzParseLine(f *testing.F) {
-	m := newMemory("abc")
-	var t testing.T
-	m.batch(&t, 1, passages(1)...)
-	b, _ := wire.Parse(m.records[0].Raw)
+	m := wiretest.New("abc", stamp.Wall)
+	m.Batch(f, 1, stamp, passages(1)...)
+	b, _ := wire.Parse(first(f, m).Raw)
 	l, _ := line(Cursor{"abc", 1, 1}, b, b.Entries[0])
 	raw, _ := json.Marshal(l)
 	f.Add(raw)

@@ -179,9 +179,10 @@ func TestSlowHub(t *testing.T) {
 			t.Error("a receipt counted that did not come")
 		}
 		time.Sleep(10 * time.Second)
-		if r.journal.Receipted() != 3 || len(r.hub.entries) != 3 {
-			t.Errorf("receipted %d, the hub has %d", r.journal.Receipted(), len(r.hub.entries))
+		if r.journal.Receipted() != 3 {
+			t.Errorf("receipted %d", r.journal.Receipted())
 		}
+		r.whole()
 		r.add(1)
 		time.Sleep(patience)
 		if r.journal.Receipted() != 4 {
@@ -215,13 +216,112 @@ func TestFailingHubIsLeftInPeace(t *testing.T) {
 			t.Errorf("state %+v", s)
 		}
 		cancel()
-		done.Wait()
+		done.Wait() // and with it the end of writing to asked
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63}
 		for i := range want {
 			want[i] *= time.Second
 		}
 		if !slices.Equal(asked, want) {
 			t.Errorf("asked at %v, want %v", asked, want)
+		}
+	})
+}
+
+// lend serves the rig's hub without a network, in a bubble of synctest, until the returned function is called.
+func (r *rig) lend() (stop func()) {
+	r.options.Transport = roundTrip(func(q *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		r.hub.ServeHTTP(w, q)
+		return w.Result(), nil
+	})
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var done sync.WaitGroup
+	done.Go(func() { New(r.journal, r.options).Run(ctx) })
+	return func() { cancel(); done.Wait() }
+}
+
+// The hub loses its disk while nothing new comes: the next contact finds out, and what it had signed for
+// is unsent again, also while it signs nothing.
+func TestLossIsFoundWithoutNewEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBareRig(t, 6)
+		r.options.Interval = time.Minute
+		defer r.lend()()
+		time.Sleep(time.Second)
+		if !r.settled() {
+			t.Fatal("not settled")
+		}
+		r.hub.set(func() { r.hub.entries, r.hub.head, r.hub.silent = nil, entry.Head{}, true })
+		time.Sleep(2 * time.Minute)
+		if r.journal.Receipted() != 0 || r.seen().Unsent != 6 {
+			t.Errorf("receipted %d, state %+v", r.journal.Receipted(), r.seen())
+		}
+		r.whole()
+		r.hub.set(func() { r.hub.silent = false })
+		time.Sleep(2 * time.Minute)
+		r.hub.mu.Lock()
+		defer r.hub.mu.Unlock()
+		if !r.settled() || len(r.hub.entries) != 6 {
+			t.Errorf("receipted %d, the hub has %d", r.journal.Receipted(), len(r.hub.entries))
+		}
+	})
+}
+
+// A hub whose receipts are not signed with the key that we know gets no trust, whatever it holds.
+func TestReceiptOfAnotherKey(t *testing.T) {
+	r := newRig(t, 4)
+	r.hub.key = r.options.Key
+	r.run("the problem", func() bool { return strings.Contains(r.seen().Problem, "signature") })
+	if r.journal.Receipted() != 0 || r.seen().Online {
+		t.Errorf("receipted %d, state %+v", r.journal.Receipted(), r.seen())
+	}
+}
+
+// Another hash at the same sequence is an alarm also where no receipt would tell.
+func TestCloneWithoutReceipts(t *testing.T) {
+	r := newRig(t, 4)
+	r.hub.silent, r.hub.head = true, entry.Head{Seq: 2, Hash: entry.Hash{1}}
+	r.run("the alarm", func() bool { return len(r.alarmed()) > 0 })
+	if a := r.alarmed(); !strings.Contains(a[0], "another entry 2") || len(r.hub.batches) != 0 {
+		t.Errorf("alarms %q, batches %v", a, r.hub.batches)
+	}
+}
+
+// A batch goes to the hub or nowhere: a redirection is not followed.
+func TestRedirectionIsNotFollowed(t *testing.T) {
+	r := newRig(t, 4)
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was followed") }))
+	defer trap.Close()
+	r.hub.prank = func(w http.ResponseWriter, q *http.Request) bool {
+		http.Redirect(w, q, trap.URL, http.StatusTemporaryRedirect)
+		return true
+	}
+	r.run("the problem", func() bool { return strings.Contains(r.seen().Problem, "307") })
+}
+
+// A hub that says yes and stores nothing is a failing hub, not one to send the same to without a pause.
+func TestHubThatStoresNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newBareRig(t, 4)
+		r.options.MinWait, r.options.MaxWait = time.Second, time.Minute
+		posts := 0
+		r.hub.prank = func(w http.ResponseWriter, q *http.Request) bool {
+			if q.Method == http.MethodPost {
+				posts++
+			}
+			if posts >= 1000 { // end the race that this test is about
+				t.Error("sent a thousand times")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			}
+			w.Write([]byte(`{"device":"` + entry.DeviceID(r.hub.device) + `"}`))
+			return true
+		}
+		stop := r.lend()
+		time.Sleep(time.Hour)
+		stop()
+		if posts < 10 || r.journal.Receipted() != 0 || r.seen().Problem == "" {
+			t.Errorf("%d batches, state %+v", posts, r.seen())
 		}
 	})
 }

@@ -3,6 +3,8 @@ package uplink
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +16,7 @@ func (r *rig) overTLS(config *tls.Config) (cert *x509.Certificate) {
 	s := httptest.NewUnstartedServer(r.hub)
 	s.TLS = config
 	s.EnableHTTP2 = true
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	r.t.Cleanup(s.Close)
 	r.options.Hub, r.options.Transport = s.URL, nil
@@ -51,7 +54,6 @@ func TestHubThatCannotBeTrusted(t *testing.T) {
 		"no TLS": func(r *rig) { r.options.Transport = nil },
 	} {
 		r := newRig(t, 4)
-		r.server.Config.ErrorLog = nil
 		spoil(r)
 		r.hub.prank = func(http.ResponseWriter, *http.Request) bool {
 			t.Errorf("%s: the hub was spoken to", what)

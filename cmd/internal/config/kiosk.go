@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,7 +18,8 @@ import (
 // maxName is the most bytes of a lane's name, which stands in each entry.
 const maxName = 32
 
-// Kiosk is the configuration of a gatekiosk. Paths are as written; Resolve makes them relative to the file.
+// Kiosk is the configuration of a gatekiosk. ParseKiosk leaves paths as written, LoadKiosk makes them
+// relative to the file.
 type Kiosk struct {
 	Schema int    `toml:"schema"`
 	Data   string `toml:"data"`
@@ -47,6 +49,13 @@ type Kiosk struct {
 	Console struct {
 		Listen string `toml:"listen"`
 	} `toml:"console"`
+	Lamp struct {
+		Chip      string `toml:"chip"`
+		Go        string `toml:"go"`
+		Ask       string `toml:"ask"`
+		Stop      string `toml:"stop"`
+		ActiveLow bool   `toml:"active_low"`
+	} `toml:"lamp"`
 
 	Zone     *time.Location `toml:"-"`
 	Retain   time.Duration  `toml:"-"`
@@ -95,7 +104,32 @@ interval = "30s"              # how often to look for the hub when nothing happe
 
 [console]
 listen = "127.0.0.1:8080"     # the guard's page; empty: none
+
+[lamp]
+chip = ""                     # a GPIO chip, as /dev/gpiochip0 or its label; empty: no lamps
+go = "17"                     # lines by name or number: green,
+ask = "27"                    # amber,
+stop = "22"                   # red
+active_low = false            # a lamp is lit by a low level
 `
+
+// LoadKiosk reads a kiosk's configuration from a file, and the defaults when file is "".
+func LoadKiosk(file string) (*Kiosk, error) {
+	text, dir := []byte(DefaultKiosk), ""
+	if file != "" {
+		var err error
+		if text, err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		dir = filepath.Dir(file)
+	}
+	k, err := ParseKiosk(text)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s:\n%w", file, err)
+	}
+	k.resolve(dir)
+	return k, nil
+}
 
 // ParseKiosk reads a kiosk's configuration over the defaults. Its error lists every fault with its line.
 func ParseKiosk(text []byte) (*Kiosk, error) {
@@ -186,8 +220,8 @@ func loopback(address string) error {
 	return nil
 }
 
-// Resolve makes the paths relative to dir, the folder of the configuration's file.
-func (k *Kiosk) Resolve(dir string) {
+// resolve makes the paths relative to dir, the folder of the configuration's file.
+func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
 		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
 	} {

@@ -2,9 +2,7 @@ package desk
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -23,82 +20,17 @@ import (
 	"gatepost/storage/entry"
 	"gatepost/storage/view"
 	"gatepost/sync/wire"
+	"gatepost/sync/wire/wiretest"
 )
 
-// memory is a Log of records in memory.
-type memory struct {
-	mu      sync.Mutex
-	epoch   string
-	records []wire.Record
-	heads   map[byte]entry.Head
-	news    chan struct{}
-}
-
-func newMemory(epoch string) *memory {
-	return &memory{epoch: epoch, heads: map[byte]entry.Head{}, news: make(chan struct{})}
-}
-
-func (m *memory) Epoch() string { return m.epoch }
-
-func (m *memory) Read(_ context.Context, after uint64, most int) ([]wire.Record, uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	last := uint64(len(m.records))
-	if after >= last {
-		return nil, last, nil
-	}
-	return m.records[after:min(last, after+uint64(most))], last, nil
-}
-
-func (m *memory) Wait(ctx context.Context, after uint64) error {
-	for {
-		m.mu.Lock()
-		n, news := len(m.records), m.news
-		m.mu.Unlock()
-		if uint64(n) > after {
-			return nil
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (m *memory) add(r wire.Record) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r.Seq, r.At = uint64(len(m.records)+1), noon
-	m.records = append(m.records, r)
-	close(m.news)
-	m.news = make(chan struct{})
-}
-
-func key(n byte) ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
-}
-
-func id(n byte) string { return entry.DeviceID(key(n).Public().(ed25519.PublicKey)) }
-
 // pass appends a batch of n equal passages of a device.
-func (m *memory) pass(t *testing.T, device byte, wall time.Time, d entry.Direction, v entry.Verdict, n int) {
+func pass(t *testing.T, l *wiretest.Log, device byte, wall time.Time, d entry.Direction, v entry.Verdict, n int) {
 	t.Helper()
-	var raws [][]byte
-	h := m.heads[device]
-	for range n {
-		draft, err := entry.NewDraft(entry.Stamp{Wall: wall, Trust: entry.TrustClock}, entry.Passage{Lane: "a", Direction: d, Verdict: v})
-		must(t, err)
-		raw, err := entry.Entry{Kind: draft.Kind, Seq: h.Seq + 1, Boot: 1, Stamp: draft.Stamp, Prev: h.Hash, Body: draft.Body}.Marshal()
-		must(t, err)
-		raws, h = append(raws, raw), entry.Head{Seq: h.Seq + 1, Hash: entry.HashOf(raw)}
+	bodies := make([]entry.Body, n)
+	for i := range bodies {
+		bodies[i] = entry.Passage{Lane: "a", Direction: d, Verdict: v}
 	}
-	b, err := wire.Sign(key(device), raws)
-	must(t, err)
-	raw, err := b.Marshal()
-	must(t, err)
-	m.heads[device] = h
-	m.add(wire.Record{Raw: raw})
+	l.Batch(t, device, entry.Stamp{Wall: wall, Trust: entry.TrustClock}, bodies...)
 }
 
 func must(t *testing.T, err error) {
@@ -176,22 +108,22 @@ func get(t *testing.T, d *Desk, path string) (*http.Response, string) {
 }
 
 // sample is a morning at four gates, one of which nobody has used, and the days before.
-func sample(t *testing.T) (*memory, map[string]view.Place) {
-	m := newMemory("e1")
+func sample(t *testing.T) (*wiretest.Log, map[string]view.Place) {
+	m := wiretest.New("e1", noon)
 	for day := 13; day >= 0; day-- {
 		at := noon.AddDate(0, 0, -day).Add(-4 * time.Hour)
-		m.pass(t, 1, at, entry.In, entry.Admit, 90+(day*37)%61)
-		m.pass(t, 1, at, entry.Out, entry.Admit, 60+(day*23)%40)
-		m.pass(t, 2, at, entry.In, entry.Admit, 40+(day*17)%33)
-		m.pass(t, 2, at, entry.In, entry.Look, 3)
+		pass(t, m, 1, at, entry.In, entry.Admit, 90+(day*37)%61)
+		pass(t, m, 1, at, entry.Out, entry.Admit, 60+(day*23)%40)
+		pass(t, m, 2, at, entry.In, entry.Admit, 40+(day*17)%33)
+		pass(t, m, 2, at, entry.In, entry.Look, 3)
 	}
-	m.pass(t, 3, noon, entry.In, entry.Refuse, 2)
-	m.add(wire.Record{Alarm: &wire.Alarm{Device: id(2), Seq: 7, Ours: "aa", Theirs: "bb"}})
+	pass(t, m, 3, noon, entry.In, entry.Refuse, 2)
+	m.Add(wire.Record{Alarm: &wire.Alarm{Device: wiretest.ID(2), Seq: 7, Ours: "aa", Theirs: "bb"}})
 	return m, map[string]view.Place{
-		id(1): {Name: "Chợ Thanh Lâm", Venue: "Cổng chính", Area: "Thanh Lâm"},
-		id(2): {Name: "Trường THCS Quang Minh", Venue: "Cổng A", Area: "Quang Minh"},
-		id(3): {Name: "Nhà máy <b>1</b>", Area: "Quang Minh"},
-		id(4): {Name: "Trạm y tế", Area: "Tiền Phong"},
+		wiretest.ID(1): {Name: "Chợ Thanh Lâm", Venue: "Cổng chính", Area: "Thanh Lâm"},
+		wiretest.ID(2): {Name: "Trường THCS Quang Minh", Venue: "Cổng A", Area: "Quang Minh"},
+		wiretest.ID(3): {Name: "Nhà máy <b>1</b>", Area: "Quang Minh"},
+		wiretest.ID(4): {Name: "Trạm y tế", Area: "Tiền Phong"},
 	}
 }
 
@@ -248,7 +180,7 @@ func TestPage(t *testing.T) {
 }
 
 func TestEmptyPage(t *testing.T) {
-	d := open(t, newMemory("e1"), nil)
+	d := open(t, wiretest.New("e1", noon), nil)
 	res, page := get(t, d, "/")
 	if res.StatusCode != http.StatusOK || !strings.Contains(page, "No gate yet") || strings.Contains(page, `role="alert"`) {
 		t.Errorf("answer %d: %s", res.StatusCode, page)
@@ -257,7 +189,7 @@ func TestEmptyPage(t *testing.T) {
 
 // An open page hears of news; the figures that it then fetches are the new ones.
 func TestEvents(t *testing.T) {
-	m := newMemory("e1")
+	m := wiretest.New("e1", noon)
 	d := open(t, m, nil)
 	s := httptest.NewServer(d.Handler())
 	defer s.Close()
@@ -279,13 +211,13 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	next()
-	m.pass(t, 1, noon, entry.In, entry.Admit, 2)
+	pass(t, m, 1, noon, entry.In, entry.Admit, 2)
 	figuresOf(t, d, func(f Figures) bool { return f.Today.In == 2 })
 	next()
 }
 
 func TestTooManyPages(t *testing.T) {
-	d := open(t, newMemory("e1"), nil)
+	d := open(t, wiretest.New("e1", noon), nil)
 	d.waiting = maxListeners
 	if res, _ := get(t, d, "/events"); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("answer %d", res.StatusCode)
@@ -301,8 +233,8 @@ func TestBrokenViewIsSaid(t *testing.T) {
 }
 
 func TestMidnight(t *testing.T) {
-	m := newMemory("e1")
-	m.pass(t, 1, noon, entry.In, entry.Admit, 2)
+	m := wiretest.New("e1", noon)
+	pass(t, m, 1, noon, entry.In, entry.Admit, 2)
 	d := open(t, m, nil)
 	figuresOf(t, d, func(f Figures) bool { return f.Today.In == 2 })
 	d.opt.Now = func() time.Time { return noon.Add(12 * time.Hour) }
@@ -320,34 +252,34 @@ func TestFollowAnotherLog(t *testing.T) {
 		epoch   string
 		entries int
 	}{{"e1", 5}, {"e1", 5}, {"e2", 3}} {
-		m := newMemory(c.epoch)
-		m.add(wire.Record{Raw: []byte("torn")})
-		m.pass(t, 1, noon, entry.In, entry.Admit, c.entries)
+		m := wiretest.New(c.epoch, noon)
+		m.Add(wire.Record{Raw: []byte("torn")})
+		pass(t, m, 1, noon, entry.In, entry.Admit, c.entries)
 		ctx, cancel := context.WithCancel(t.Context())
 		must(t, Follow(ctx, until{m, cancel}, v, func() {}))
 		if total, err := v.Total(t.Context()); err != nil || total.Entries != c.entries {
 			t.Errorf("log %s: %d entries, %v, want %d", c.epoch, total.Entries, err, c.entries)
 		}
 	}
-	if err := Follow(t.Context(), failing{newMemory("e1")}, v, nil); err == nil || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := Follow(t.Context(), failing{wiretest.New("e1", noon)}, v, nil); err == nil || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a log that cannot be read: %v", err)
 	}
 }
 
 // until ends the following once everything has been read.
 type until struct {
-	*memory
+	*wiretest.Log
 	end func()
 }
 
 func (u until) Wait(ctx context.Context, after uint64) error {
-	if after == uint64(len(u.records)) {
+	if _, last, err := u.Read(ctx, after, 0); err != nil || after == last {
 		u.end()
 	}
-	return u.memory.Wait(ctx, after)
+	return u.Log.Wait(ctx, after)
 }
 
-type failing struct{ *memory }
+type failing struct{ *wiretest.Log }
 
 func (failing) Read(context.Context, uint64, int) ([]wire.Record, uint64, error) {
 	return nil, 0, io.ErrUnexpectedEOF

@@ -89,7 +89,11 @@ func New(o Options) (*Kiosk, error) {
 
 // Run records the boot and works until ctx ends.
 func (k *Kiosk) Run(ctx context.Context) {
-	k.keep(ctx, entry.Boot{Program: k.Program})
+	k.keep(ctx, entry.Boot{Program: k.Program}) // here and below, a journal that fails tells of itself
+	if doubt := k.Journal.Doubt(); doubt != "" {
+		k.Log.Error("journal is in doubt", "why", doubt)
+		k.keep(ctx, entry.Fault{Part: "journal", Text: doubt + ": the newest entries may be missing"})
+	}
 	var wg sync.WaitGroup
 	for _, l := range k.lanes {
 		wg.Go(func() {
@@ -116,6 +120,9 @@ func (k *Kiosk) watch(ctx context.Context) {
 			k.checkLane(ctx, l)
 		}
 		k.forgetPending()
+		for _, loss := range k.Memory.Losses() {
+			k.Log.Warn("forgotten early", "what", loss)
+		}
 		k.retryJournal(ctx)
 		if s := k.Clock.Stamp(); k.Retain > 0 && s.Trust >= entry.TrustClock && s.Wall.Sub(pruned) > pruneEvery {
 			pruned = s.Wall
@@ -130,8 +137,8 @@ func (k *Kiosk) watch(ctx context.Context) {
 
 // replay tells the memory who passed today and fills the list of recent verdicts, after a restart.
 func (k *Kiosk) replay() error {
-	after := uint64(0)
-	if head := k.Journal.Head().Seq; head > maxReplay {
+	after := k.Journal.First() - 1
+	if head := k.Journal.Head().Seq; head > after+maxReplay {
 		after = head - maxReplay
 	}
 	for {

@@ -328,6 +328,27 @@ func TestUndoIsANewEntry(t *testing.T) {
 	}
 }
 
+// A kiosk whose first entries are receipted and deleted starts like any other.
+func TestStartsAfterDeletion(t *testing.T) {
+	b := newBench(t)
+	for range 3 {
+		b.show(b.declare(b.healthy(), b.clock()))
+		b.pass(time.Hour)
+	}
+	_, hub, _ := ed25519.GenerateKey(rand.Reader)
+	hash, _ := b.Journal.Hash(2)
+	if err := b.Journal.PutReceipt(entry.NewReceipt(hub, b.Device, entry.Head{Seq: 2, Hash: hash}, b.clock())); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := b.Journal.Prune(t.Context(), b.clock(), b.Clock.Stamp()); n != 2 || err != nil {
+		t.Fatalf("%d entries deleted, %v", n, err)
+	}
+	b.restart()
+	if r := b.State().Recent; len(r) != 1 || r[0].Seq != 3 {
+		t.Errorf("recent verdicts %+v", r)
+	}
+}
+
 // The personal part opens with the authority's key, and nothing of it stands on the disk in clear.
 func TestWhatIsOnTheDisk(t *testing.T) {
 	b := newBench(t)
