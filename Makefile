@@ -49,13 +49,16 @@ fuzz: ## every fuzz target for FUZZ_TIME
 pictures: ## the README's pictures, from the demo in a browser
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 
-prove: prove-camera ## every long proof
+prove: prove-camera prove-gpio ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
 
+prove-gpio: ## the lamps on real GPIO lines (gpio-sim in an arm64 VM)
+	buildroot/test/gpio.sh
+
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio clean
 .DEFAULT_GOAL := help

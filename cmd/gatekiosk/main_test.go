@@ -12,6 +12,8 @@ import (
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/daemon"
+	"gatepost/storage/entry"
+	"gatepost/storage/journal"
 )
 
 // start runs the program with args and returns its exit status and what it wrote.
@@ -120,5 +122,44 @@ func TestRunsUntilItsSignalAndAlone(t *testing.T) {
 	stop()
 	if code := <-ended; code != daemon.OK {
 		t.Errorf("ended with %d", code)
+	}
+}
+
+// What was once trusted stays the floor of the time, however often the kiosk starts with a wrong clock.
+func TestTimeNeverFallsBehindATrustedEntry(t *testing.T) {
+	dir := t.TempDir()
+	j, err := journal.Open(dir, journal.Options{Device: "0123456789abcdef"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	c := &config.Kiosk{}
+	c.Venue.Clock = "system"
+	good := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
+	for _, s := range []struct {
+		at   time.Time
+		want entry.Trust
+	}{
+		{written.AddDate(-1, 0, 0), entry.TrustNone}, // before there was a program
+		{good, entry.TrustClock},
+		{good.AddDate(-1, 0, 0), entry.TrustNone},
+		{good.AddDate(-1, 0, 1), entry.TrustNone},
+		{good.Add(time.Hour), entry.TrustClock},
+	} {
+		clock, err := newClock(c, j, func() time.Time { return s.at })
+		if err != nil {
+			t.Fatal(err)
+		}
+		stamp := clock.Stamp()
+		if stamp.Trust != s.want {
+			t.Errorf("start at %v: trust %v, want %v", s.at, stamp.Trust, s.want)
+		}
+		d, err := entry.NewDraft(stamp, entry.Boot{Program: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := j.Append(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

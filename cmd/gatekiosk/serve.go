@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -51,13 +50,13 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		return fmt.Errorf("open journal: %w", err)
 	}
 	defer j.Close()
-	clock, err := newClock(c, j)
+	clock, err := newClock(c, j, time.Now)
 	if err != nil {
 		return err
 	}
-	m, err := memory.Open(filepath.Join(c.Data, "memory"), c.Zone, clock.Stamp().Wall, rand.Reader)
+	m, err := openMemory(c, clock)
 	if err != nil {
-		return fmt.Errorf("open memory: %w", err)
+		return err
 	}
 	defer m.Close()
 	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Device: device, Zone: c.Zone, Journal: j, Memory: m, Clock: clock, Retain: c.Retain, Log: log}
@@ -77,13 +76,14 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { k.Run(ctx); return nil })
+	var listener net.Listener
 	if c.Console.Listen != "" {
-		if err := console(ctx, g, c.Console.Listen, k, &simulator, log); err != nil {
-			return err
+		if listener, err = net.Listen("tcp", c.Console.Listen); err != nil {
+			return fmt.Errorf("console: %w", err)
 		}
+		defer listener.Close()
 	}
+	g, ctx := errgroup.WithContext(ctx)
 	if c.Uplink.Hub != "" {
 		u, err := newUplink(ctx, c, key, j, k, log)
 		if err != nil {
@@ -91,6 +91,11 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		}
 		g.Go(func() error { return u.Run(ctx) })
 	}
+	if listener != nil {
+		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, simulator.Handler())) })
+		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
+	}
+	g.Go(func() error { k.Run(ctx); return nil })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
 	return g.Wait()
 }
@@ -107,24 +112,52 @@ func deviceKey(path string) (ed25519.PrivateKey, error) {
 	return keyfile.Private(path)
 }
 
-// newClock trusts no time before the journal's last entry that was trusted.
-func newClock(c *config.Kiosk, j *journal.Journal) (*wall.Clock, error) {
+func openMemory(c *config.Kiosk, clock *wall.Clock) (*memory.Memory, error) {
+	now := clock.Stamp().Wall
+	if now.Before(clock.Seen()) { // a clock that nobody trusts must not end a day
+		now = clock.Seen()
+	}
+	m, err := memory.Open(filepath.Join(c.Data, "memory"), c.Zone, now, rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("open memory: %w", err)
+	}
+	return m, nil
+}
+
+// written is when this program was: no gate ran before, whatever a clock says.
+var written = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+// recentEntries is how far back newClock looks for a time that was trusted.
+const recentEntries = 50_000
+
+// newClock trusts no time before the latest that a recent entry was trusted with.
+func newClock(c *config.Kiosk, j *journal.Journal, now func() time.Time) (*wall.Clock, error) {
 	synced, err := wall.ParseSource(c.Venue.Clock)
 	if err != nil {
 		return nil, err
 	}
-	var seen time.Time
-	head := j.Head().Seq
-	if head > 0 {
-		raws, err := j.Range(head-1, 1, entry.MaxSize)
+	seen, after := written, j.First()-1
+	if head := j.Head().Seq; head > after+recentEntries {
+		after = head - recentEntries
+	}
+	for {
+		raws, err := j.Range(after, 500, 1<<20)
 		if err != nil {
-			return nil, fmt.Errorf("read last entry: %w", err)
+			return nil, fmt.Errorf("read journal for the time: %w", err)
 		}
-		if e, err := entry.Parse(raws[0]); err == nil && e.Trust > entry.TrustNone {
-			seen = e.Wall
+		if len(raws) == 0 {
+			return wall.New(wall.Options{Now: now, Synced: synced, Seen: seen}), nil
+		}
+		for _, raw := range raws {
+			e, err := entry.Parse(raw)
+			if err != nil {
+				return nil, fmt.Errorf("read journal for the time: %w", err)
+			}
+			if after = e.Seq; e.Trust >= entry.TrustClock && e.Wall.After(seen) {
+				seen = e.Wall
+			}
 		}
 	}
-	return wall.New(wall.Options{Synced: synced, Seen: seen}), nil
 }
 
 // configure fills in what the configuration's files say: keys, forms, policy, lanes.
@@ -227,20 +260,6 @@ func openLamps(c *config.Kiosk) (*lamp.Lamp, error) {
 		}
 	}
 	return lamp.New(pins[0], pins[1], pins[2])
-}
-
-func console(ctx context.Context, g *errgroup.Group, listen string, k *kiosk.Kiosk, s *kiosk.Simulator, log *slog.Logger) error {
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return fmt.Errorf("console: %w", err)
-	}
-	var sim http.Handler
-	if s.Any() {
-		sim = s
-	}
-	g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, sim)) })
-	log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
-	return nil
 }
 
 func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, log *slog.Logger) (*uplink.Uplink, error) {

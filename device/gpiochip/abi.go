@@ -37,11 +37,11 @@ type chipInfo struct {
 }
 
 type lineInfo struct {
-	name, consumer   [32]byte
-	offset, numAttrs uint32
-	flags            uint64
-	_                [10]attribute
-	_                [4]uint32
+	name, consumer [32]byte
+	offset, _      uint32 // and the number of attributes
+	_              uint64 // flags
+	_              [10]attribute
+	_              [4]uint32
 }
 
 type attribute struct {
@@ -60,13 +60,12 @@ type lineConfig struct {
 }
 
 type lineRequest struct {
-	offsets    [64]uint32
-	consumer   [32]byte
-	config     lineConfig
-	numLines   uint32
-	bufferSize uint32
-	_          [5]uint32
-	fd         int32
+	offsets  [64]uint32
+	consumer [32]byte
+	config   lineConfig
+	numLines uint32
+	_        [6]uint32 // the first: how many events to keep; 0 is the kernel's 16
+	fd       int32
 }
 
 type lineValues struct{ bits, mask uint64 }

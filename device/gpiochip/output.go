@@ -18,7 +18,7 @@ var _ gpio.PinOut = (*Output)(nil)
 func (c *Chip) Output(line string, initial gpio.Level, low bool) (*Output, error) {
 	config := lineConfig{flags: output, numAttrs: 1}
 	if low {
-		_ = activeLow
+		config.flags |= activeLow
 	}
 	config.attrs[0].id, config.attrs[0].mask = outputValues, 1
 	config.attrs[0].value = bit(initial)

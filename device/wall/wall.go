@@ -74,6 +74,13 @@ func (c *Clock) Stamp() entry.Stamp {
 	return s
 }
 
+// Seen returns the latest time that was trusted.
+func (c *Clock) Seen() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen
+}
+
 // ParseSource reads a configuration's word for the clock: "kernel" trusts the operating system's clock while
 // it says that it is synchronised, "system" trusts it always.
 func ParseSource(s string) (synced func() bool, err error) {

@@ -53,6 +53,7 @@ type Past struct {
 	Form          string    // its form, by ref
 	Last          time.Time // when the person was last admitted; zero: not today
 	LastDirection entry.Direction
+	Refused       time.Time // an answer ended what was declared before then; zero: none did
 }
 
 // A Decision is what the gate does.
@@ -80,6 +81,12 @@ func Decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 		return nobody(c.Reason, m.Direction)
 	}
 	if duplicate(past, p, m) {
+		w := weigher{p, forms, m}
+		if c.Declaration != nil && c.Verified && m.Direction != entry.Out {
+			if d := w.declared(*c.Declaration, past); d.Forget {
+				return d // who was admitted a moment ago and now says otherwise is no duplicate
+			}
+		}
 		if m.Direction == entry.Out {
 			return verdict(entry.Admit, entry.ReasonDuplicate)
 		}
@@ -95,7 +102,7 @@ func Decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 	if c.Declaration == nil || !c.Verified {
 		return w.remembered(past)
 	}
-	d := w.declared(*c.Declaration)
+	d := w.declared(*c.Declaration, past)
 	if d.Verdict == entry.Admit || d.Forget {
 		return d
 	}

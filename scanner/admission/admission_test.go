@@ -217,7 +217,7 @@ func TestDuplicate(t *testing.T) {
 		"clock went back":      {card, last(noon.Add(time.Second), entry.In), policy, in, ask},
 		"clock a year back":    {card, last(noon.AddDate(1, 0, 0), entry.In), policy, in, ask},
 		"no window":            {card, last(noon, entry.In), with(func(p *admission.Policy) { p.Duplicate = 0 }), in, ask},
-		"refusing declaration": {declared(answers("ill")), last(noon, entry.In), policy, in, already},
+		"refusing declaration": {declared(answers("ill")), last(noon, entry.In), policy, in, want{verdict: entry.Refuse, reason: entry.ReasonRefusedAnswer, form: "shift/1", forget: true, question: "ill"}},
 	})
 }
 
@@ -311,5 +311,17 @@ func TestEveryCombination(t *testing.T) {
 	}
 	if n < 5000/2 {
 		t.Errorf("only %d combinations", n)
+	}
+}
+
+// A healthy declaration from before a refused answer does not outweigh it; a later one does.
+func TestOlderDeclarationAfterARefusal(t *testing.T) {
+	healthy := declared(nil)
+	issued := healthy.Declaration.Issued
+	for at, v := range map[time.Time]entry.Verdict{issued.Add(time.Minute): entry.Look, issued.Add(-time.Minute): entry.Admit} {
+		d := admission.Decide(healthy, admission.Past{Refused: at}, policy, forms, in)
+		if d.Verdict != v {
+			t.Errorf("refused %v after it was issued: %v (%s), want %v", at.Sub(issued), d.Verdict, d.Reason, v)
+		}
 	}
 }

@@ -18,8 +18,8 @@ type weigher struct {
 	moment Moment
 }
 
-// declared weighs a declaration whose signature holds.
-func (w weigher) declared(d credential.Declaration) Decision {
+// declared weighs a declaration whose signature holds. One from before a refused answer does not outweigh that.
+func (w weigher) declared(d credential.Declaration, past Past) Decision {
 	f, ok := w.forms[fmt.Sprintf("%s/%d", d.Form, d.Version)]
 	if !ok || !w.wanted(f) {
 		return w.ask(verdict(entry.Look, entry.ReasonForm))
@@ -37,6 +37,9 @@ func (w weigher) declared(d credential.Declaration) Decision {
 	decision := judge(f, answers(f, d), w.moment)
 	switch decision.Reason {
 	case entry.ReasonAnswered:
+		if d.Issued.Before(past.Refused) {
+			return w.ask(Decision{Verdict: entry.Look, Reason: entry.ReasonNeedsAnswers, Form: f.Ref()})
+		}
 		decision.Reason, decision.Until = entry.ReasonDeclared, until
 	case entry.ReasonAnswers:
 		decision = w.ask(decision)

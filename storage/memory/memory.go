@@ -44,10 +44,12 @@ type Past struct {
 	Form          string    // its form, by ref
 	Last          time.Time // the last passage that counts, today or since the program started
 	LastDirection entry.Direction
+	Refused       time.Time // since the program started: what was declared before then does not stand
 }
 
 // A Memory is safe for concurrent use. Each call takes the time from its caller. A person is a list of
-// keys (say a card's number and a QID), of which the first is the strongest; one key in common is enough.
+// keys, of which the first is the strongest: a card's number, then a name that a namesake may share. One key in
+// common is enough, unless both have several and differ in the first.
 type Memory struct {
 	dir  string
 	loc  *time.Location
@@ -58,6 +60,7 @@ type Memory struct {
 	days   []*day // of declarations, oldest first
 	people people
 	losses []string
+	closed bool
 }
 
 // Open opens the memory in dir, or begins one. loc says when a day ends. Damage does not stop it: what
@@ -92,6 +95,9 @@ func (m *Memory) load() (err error) {
 
 // tick destroys what has ended by now.
 func (m *Memory) tick(now time.Time) {
+	if m.closed {
+		return
+	}
 	if m.turnDay(now) {
 		m.people.turnDay(now)
 	}
@@ -123,7 +129,7 @@ func (m *Memory) Tag(keys []string, now time.Time) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick(now)
-	if len(keys) == 0 {
+	if len(keys) == 0 || m.closed { // the key is wiped, and a tag under zeros would be everybody's to compute
 		return nil
 	}
 	t := m.today.tag(keys[0])
@@ -144,6 +150,7 @@ func (m *Memory) Past(keys []string, now time.Time) Past {
 	if who := m.people.find(keys, m.today); who != nil {
 		p.Last, p.LastDirection = who.at, who.direction
 	}
+	p.Refused = m.people.refusal(keys)
 	return p
 }
 
@@ -190,7 +197,7 @@ func (m *Memory) Close() error {
 	for _, d := range m.days {
 		errs = append(errs, d.close())
 	}
-	m.days = nil
+	m.days, m.closed = nil, true
 	clear(m.today.key)
 	clear(m.people.key)
 	return errors.Join(errs...)

@@ -239,8 +239,11 @@ func TestForgetIsKept(t *testing.T) {
 	if err := m.Forget(card, now); err != nil {
 		t.Fatal(err)
 	}
+	if p := m.Past(card, now); !p.Refused.Equal(now) {
+		t.Errorf("forgotten at %v, want %v", p.Refused, now)
+	}
 	for range 2 {
-		if p := m.Past(card, now); p != (Past{}) {
+		if p := m.Past(card, now); !p.Until.IsZero() || p.Form != "" {
 			t.Errorf("forgotten: %+v", p)
 		}
 		if p := m.Past(other, now); p.Form != form {
@@ -391,5 +394,39 @@ func TestLanesAtOnce(t *testing.T) {
 	wg.Wait()
 	if in, stale := m.Inside(noon.Add(25 * time.Hour)); in+stale != 100 {
 		t.Errorf("%d inside, %d stale", in, stale)
+	}
+}
+
+// Two people may share a name, a year and four digits. Whose card says more is told apart by that.
+func TestNamesakes(t *testing.T) {
+	m := open(t, t.TempDir(), noon)
+	a, b, declared := []string{"id:1", "tail:x"}, []string{"id:2", "tail:x"}, []string{"tail:x"}
+	m.Pass(a, m.Tag(a, noon), entry.In, noon)
+	if p := m.Past(b, noon); !p.Last.IsZero() {
+		t.Errorf("the namesake passed at %v", p.Last)
+	}
+	if p := m.Past(declared, noon); p.Last.IsZero() {
+		t.Error("by a declaration alone the person is not recognised")
+	}
+	m.Pass(b, m.Tag(b, noon), entry.In, noon)
+	if in, _ := m.Inside(noon); in != 2 {
+		t.Errorf("%d inside, want 2", in)
+	}
+	m.Pass(b, m.Tag(b, noon), entry.Out, noon)
+	if p := m.Past(a, noon); p.LastDirection != entry.In {
+		t.Error("one left, and the namesake counts as gone")
+	}
+}
+
+func TestClosedMemoryKnowsNobody(t *testing.T) {
+	m := open(t, t.TempDir(), noon)
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if tag := m.Tag([]string{"id:1"}, noon); tag != nil {
+		t.Errorf("tag %x under a wiped key", tag)
+	}
+	if err := m.Declare([]string{"id:1"}, "shift/1", noon.Add(time.Hour), noon); err == nil {
+		t.Error("a closed memory remembers")
 	}
 }

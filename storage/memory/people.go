@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"time"
 
 	"gatepost/storage/entry"
@@ -15,8 +16,9 @@ const (
 // People is who passed, in memory alone: known by HMACs under a key that dies with the process, so that
 // nobody leaves at midnight, and after a restart by today's tags.
 type people struct {
-	key []byte
-	by  map[id]*person
+	key     []byte
+	by      map[id]*person
+	refused map[id]time.Time // when what somebody had declared was forgotten
 }
 
 // An id names a person. Several may name the same one.
@@ -27,6 +29,7 @@ type id struct {
 
 type person struct {
 	name  id // the one of its ids by which it is counted
+	own   id // the one that no namesake shares; zero when none is known
 	visit    // the last passage
 	prior visit
 }
@@ -37,7 +40,9 @@ type visit struct {
 	since     time.Time // inside since then; zero when not inside
 }
 
-func newPeople(key []byte) people { return people{key: key, by: map[id]*person{}} }
+func newPeople(key []byte) people {
+	return people{key: key, by: map[id]*person{}, refused: map[id]time.Time{}}
+}
 
 // ids returns the names of a person, those of the process first.
 func (p *people) ids(keys []string, today dayKey) (ids []id) {
@@ -50,15 +55,48 @@ func (p *people) ids(keys []string, today dayKey) (ids []id) {
 	return ids
 }
 
-func (p *people) find(keys []string, today dayKey) *person { return p.any(p.ids(keys, today)) }
+// own returns the id that no namesake shares: of several keys the first. A single key may be all that a
+// declaration says of its person, and is not enough to tell two people apart.
+func own(keys []string, ids []id) (o id) {
+	if len(keys) > 1 {
+		o = ids[0]
+	}
+	return o
+}
 
-func (p *people) any(ids []id) *person {
+func (p *people) find(keys []string, today dayKey) *person {
+	ids := p.ids(keys, today)
+	return p.any(ids, own(keys, ids))
+}
+
+// any returns who bears one of the ids and is no namesake: somebody else whose own id differs.
+func (p *people) any(ids []id, own id) *person {
 	for _, i := range ids {
-		if who, ok := p.by[i]; ok {
+		if who, ok := p.by[i]; ok && (who.own == own || who.own == id{} || own == id{}) {
 			return who
 		}
 	}
 	return nil
+}
+
+// refuse notes that what the person declared before now does not stand.
+func (p *people) refuse(keys []string, now time.Time) {
+	if len(p.refused) > maxNames {
+		clear(p.refused) // more than a venue sees in a week; what was forgotten on the disk stays forgotten
+	}
+	for _, i := range p.ids(keys, dayKey{})[:len(keys)] {
+		p.refused[i] = now
+	}
+}
+
+// refusal returns when refuse was last called for one of the keys.
+func (p *people) refusal(keys []string) (at time.Time) {
+	for _, i := range p.ids(keys, dayKey{})[:len(keys)] {
+		if t := p.refused[i]; t.After(at) {
+			at = t
+		}
+	}
+	return at
 }
 
 // pass notes a passage. Without keys the tag alone tells who it is.
@@ -70,10 +108,13 @@ func (p *people) pass(keys []string, tag []byte, today dayKey, d entry.Direction
 	if len(ids) == 0 {
 		return
 	}
-	who := p.any(ids)
+	who := p.any(ids, own(keys, ids))
 	if who == nil {
 		p.makeRoom(at)
 		who = &person{name: ids[0]}
+	}
+	if o := own(keys, ids); o != (id{}) {
+		who.own = o
 	}
 	for _, i := range ids {
 		if p.by[i] == nil {
@@ -119,6 +160,7 @@ func (p *people) turnDay(now time.Time) {
 			delete(p.by, i)
 		}
 	}
+	maps.DeleteFunc(p.refused, func(_ id, at time.Time) bool { return now.Sub(at) > MaxAge })
 }
 
 // makeRoom keeps the number of names bounded: those who went out go first, then those who never left.

@@ -67,6 +67,9 @@ func (m *Memory) Declare(keys []string, form string, until, now time.Time) error
 	if len(keys) == 0 || !until.After(now) {
 		return nil
 	}
+	if m.closed {
+		return errors.New("remember: memory is closed")
+	}
 	if len(form) > maxForm {
 		return fmt.Errorf("remember: form's name of %d bytes", len(form))
 	}
@@ -85,11 +88,12 @@ func (m *Memory) Declare(keys []string, form string, until, now time.Time) error
 	return nil
 }
 
-// Forget forgets every declaration of the person.
+// Forget forgets every declaration of the person, and notes the time for Past.
 func (m *Memory) Forget(keys []string, now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick(now)
+	m.people.refuse(keys, now)
 	var errs []error
 	for _, d := range m.days {
 		if r, ok := d.find(keys); ok && !r.until.IsZero() {

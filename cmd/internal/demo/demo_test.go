@@ -90,7 +90,7 @@ func look(t *testing.T, ctx context.Context, base string) map[string]string {
 	await(ctx, 5*time.Minute, "the viewer's page", func() bool { return getOK(base) })
 	texts := map[string]string{}
 	for _, p := range []struct{ name, url, until string }{
-		{"guard", "kiosk/", "document.querySelector('[data-face=go] #who:not(:empty)')"},
+		{"guard", "kiosk/", "document.querySelector('[data-face=go] .who:not(:empty)')"},
 		{"question", "kiosk/", "document.querySelector('#ask:not([hidden]) fieldset')"},
 		{"officer", "desk/", "document.querySelector('.card.first .big')?.textContent.trim().startsWith('1')"},
 	} {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -43,11 +45,11 @@ func Console(gate Gate, log *slog.Logger, sim http.Handler) http.Handler {
 		mux.Handle("GET /sim", sim)
 		mux.Handle("POST /sim", sim)
 	}
-	return shield(http.NewCrossOriginProtection().Handler(mux), log)
+	return Shield(http.NewCrossOriginProtection().Handler(mux), log)
 }
 
-// shield keeps foreign pages out and turns a panic into a 500.
-func shield(h http.Handler, log *slog.Logger) http.Handler {
+// Shield keeps foreign pages out and turns a panic into a 500.
+func Shield(h http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -95,7 +97,7 @@ func events(w http.ResponseWriter, r *http.Request, gate Gate) {
 }
 
 func act(w http.ResponseWriter, r *http.Request, gate Gate) {
-	if t := r.Header.Get("Content-Type"); t != "application/json" {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		http.Error(w, "an action is application/json", http.StatusUnsupportedMediaType)
 		return
 	}
@@ -121,14 +123,26 @@ func writeJSON(w http.ResponseWriter, v any) {
 
 // Serve serves h on listener until ctx ends.
 func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
-	stop := context.AfterFunc(ctx, func() { s.Close() })
-	defer stop()
-	if err := s.Serve(listener); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("serve console: %w", err)
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		<-ctx.Done()
+		soon, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if s.Shutdown(soon) != nil { // an action that is under way is finished first
+			s.Close()
+		}
+	})
+	defer ended.Wait()
+	err := s.Serve(listener)
+	if ctx.Err() != nil {
+		return nil
 	}
-	return nil
+	cancel() // nobody else will
+	return fmt.Errorf("serve console: %w", err)
 }

@@ -6,6 +6,7 @@ package guard
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gatepost/scanner/admission"
@@ -35,6 +36,12 @@ func FaceOf(v entry.Verdict) Face {
 	}
 	return Broken
 }
+
+// gravity orders the faces, so that one lamp for several lanes never says less than it must.
+var gravity = []Face{Ready, Go, Ask, Stop, Broken}
+
+// Graver reports whether a must be seen before b.
+func Graver(a, b Face) bool { return slices.Index(gravity, a) > slices.Index(gravity, b) }
 
 // Hold returns how long the face of a verdict stands before the gate is ready again; "already in" is an Ask
 // with a time of its own. Zero means until it is mended.
@@ -75,9 +82,9 @@ type State struct {
 	Device string     `json:"device"`
 	Zone   string     `json:"zone"` // the venue's time zone, "Asia/Ho_Chi_Minh"
 	Lanes  []Lane     `json:"lanes"`
-	Shown  *Shown     `json:"shown,omitempty"` // the verdict that stands now
-	Ask    *Question  `json:"ask,omitempty"`   // the questions that wait for an answer
-	Recent []Recent   `json:"recent"`          // newest first
+	Shown  []Shown    `json:"shown"`         // the verdicts that stand now, one a lane
+	Ask    *Question  `json:"ask,omitempty"` // the questions that wait for an answer
+	Recent []Recent   `json:"recent"`        // newest first
 	Saved  int        `json:"saved"`
 	Unsent int        `json:"unsent"`
 	Oldest *time.Time `json:"oldest,omitempty"` // wall time of the oldest unsent entry
@@ -108,7 +115,6 @@ type Shown struct {
 	Reason  entry.Reason  `json:"reason"`
 	Words   Text          `json:"words"`
 	Who     string        `json:"who,omitempty"` // given name, birth year, last three digits
-	Until   *time.Time    `json:"until,omitempty"`
 }
 
 // Recent is a verdict that was shown, without the person.

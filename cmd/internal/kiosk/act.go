@@ -1,10 +1,12 @@
 package kiosk
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"gatepost/cmd/internal/guard"
@@ -38,28 +40,31 @@ func newPending(p passage, now time.Time) *pending {
 	return &pending{q, p.claims, *p.Ask, p.direction, now}
 }
 
-// Do implements guard.Gate.
+// Do implements guard.Gate. What the guard has begun is finished, even if the page goes away meanwhile.
 func (k *Kiosk) Do(ctx context.Context, a guard.Action) error {
+	ctx = context.WithoutCancel(ctx)
+	k.turn.Lock()
+	defer k.turn.Unlock()
 	switch {
-	case a.Answer != nil:
+	case a == (guard.Action{Answer: a.Answer}) && a.Answer != nil:
 		return k.answer(ctx, *a.Answer)
-	case a.Turn != nil:
-		return k.turn(*a.Turn)
-	case a.Undo != nil:
+	case a == (guard.Action{Turn: a.Turn}) && a.Turn != nil:
+		return k.turnLane(*a.Turn)
+	case a == (guard.Action{Undo: a.Undo}) && a.Undo != nil:
 		return k.undo(ctx, *a.Undo)
-	case a.Leave != nil:
-		_, err := k.takePending(a.Leave.ID)
-		return err
+	case a == (guard.Action{Leave: a.Leave}) && a.Leave != nil:
+		return k.leave(*a.Leave)
 	}
-	return errors.New("an action needs one of answer, turn, undo, leave")
+	return errors.New("an action is exactly one of answer, turn, undo, leave")
 }
 
-// answer judges the answers that the guard put in for a person and lets that passage go its way.
+var errGone = errors.New("câu hỏi này không còn chờ · this question no longer waits")
+
+// answer judges the answers that the guard put in for a person and lets that passage go its way. While it cannot
+// be kept, the question stands.
 func (k *Kiosk) answer(ctx context.Context, a guard.Answer) error {
-	k.mu.Lock()
-	waiting := k.pending
-	k.mu.Unlock()
-	if waiting == nil || waiting.ID != a.ID {
+	waiting := k.waiting(a.ID)
+	if waiting == nil {
 		return errGone
 	}
 	stamp := k.Clock.Stamp()
@@ -67,38 +72,73 @@ func (k *Kiosk) answer(ctx context.Context, a guard.Answer) error {
 	if d.Reason == entry.ReasonAnswers {
 		return fmt.Errorf("câu trả lời chưa đủ · the answers are not complete: %s", d.Question)
 	}
-	p, err := k.takePending(a.ID)
-	if err != nil {
-		return err
+	answers := map[string]any{}
+	for _, q := range waiting.form.Questions {
+		answers[q.ID], _ = q.Normal(a.Answers[q.ID]) // judged above, so it fits
 	}
-	k.pass(ctx, passage{d, p.Lane, p.direction, p.claims, a.Answers}, stamp)
+	if err := k.pass(ctx, passage{d, waiting.Lane, waiting.direction, waiting.claims, answers}, stamp); err != nil {
+		return fmt.Errorf("chưa lưu được, hãy thử lại · not saved, try again: %w", err)
+	}
+	k.change(func() { delete(k.pending, waiting.Lane) })
 	return nil
 }
 
-var errGone = errors.New("câu hỏi này không còn chờ · this question no longer waits")
-
-// takePending takes the waiting question, so that it is answered once.
-func (k *Kiosk) takePending(id string) (p *pending, err error) {
-	err = errGone
-	k.change(func() {
-		if k.pending != nil && k.pending.ID == id {
-			p, k.pending, err = k.pending, nil, nil
-		}
-	})
-	return p, err
+func (k *Kiosk) leave(l guard.Leave) error {
+	waiting := k.waiting(l.ID)
+	if waiting == nil {
+		return errGone
+	}
+	k.change(func() { delete(k.pending, waiting.Lane) })
+	return nil
 }
 
-// forgetPending drops a question that nobody answered.
-func (k *Kiosk) forgetPending() {
+// waiting returns the question with that id.
+func (k *Kiosk) waiting(id string) *pending {
 	k.mu.Lock()
-	old := k.pending != nil && time.Since(k.pending.asked) > patience
-	k.mu.Unlock()
-	if old {
-		k.change(func() { k.pending = nil })
+	defer k.mu.Unlock()
+	for _, p := range k.pending {
+		if p.ID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// firstPending returns the question that has waited longest. The caller holds mu.
+func (k *Kiosk) firstPending() (first *pending) {
+	for _, p := range k.pending {
+		if first == nil || p.asked.Before(first.asked) {
+			first = p
+		}
+	}
+	return first
+}
+
+// ask puts the questions that p asks, one person a lane, and drops those that p has settled. The guard may be
+// typing: the same person seen again does not begin anew. The caller holds mu.
+func (k *Kiosk) ask(p passage) {
+	if old := k.pending[p.lane]; p.Ask != nil && old != nil && samePerson(old.claims, p.claims) && old.form.Ref() == p.Ask.Ref() {
+		return
+	}
+	if p.Verdict != entry.Failed {
+		maps.DeleteFunc(k.pending, func(_ string, w *pending) bool { return samePerson(w.claims, p.claims) })
+	}
+	if p.Ask != nil {
+		k.pending[p.lane] = newPending(p, time.Now())
 	}
 }
 
-func (k *Kiosk) turn(t guard.Turn) error {
+// forgetPending drops the questions that nobody answered.
+func (k *Kiosk) forgetPending() {
+	k.mu.Lock()
+	first := k.firstPending()
+	k.mu.Unlock()
+	if first != nil && time.Since(first.asked) > patience {
+		k.change(func() { delete(k.pending, first.Lane) })
+	}
+}
+
+func (k *Kiosk) turnLane(t guard.Turn) error {
 	d, err := entry.ParseDirection(t.Direction)
 	if err != nil {
 		return err
@@ -114,25 +154,45 @@ func (k *Kiosk) turn(t guard.Turn) error {
 
 // undo annuls a recent passage by a new entry: nothing in the journal is ever changed.
 func (k *Kiosk) undo(ctx context.Context, u guard.Undo) error {
-	r, ok := k.undoable(u.Seq)
+	k.mu.Lock()
+	r := k.find(u.Seq)
+	ok := r != nil && !r.Undone && r.Verdict == entry.Admit
+	k.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("mục %d không huỷ được · entry %d cannot be undone", u.Seq, u.Seq)
 	}
 	if _, err := k.keep(ctx, entry.Undo{Seq: u.Seq}); err != nil {
 		return err
 	}
-	k.markUndone(u.Seq)
-	if r.tag != nil {
-		k.Memory.Undo(r.tag, k.Clock.Stamp().Wall)
-	}
+	k.takeBack(u.Seq)
 	return nil
 }
 
-// markUndone strikes the passage out of the recent verdicts.
-func (k *Kiosk) markUndone(seq uint64) {
+// takeBack strikes the passage at seq out of the recent verdicts, and out of the memory unless the person has
+// passed again since. Answers that were put in at the gate are forgotten with it; a signed declaration stands.
+func (k *Kiosk) takeBack(seq uint64) {
+	var undone recent
+	latest := true
 	k.change(func() {
-		if r := k.find(seq); r != nil {
-			r.Undone = true
+		r := k.find(seq)
+		if r == nil || r.Undone {
+			return
+		}
+		r.Undone = true
+		undone = *r
+		for _, later := range k.recent {
+			if later.Seq > seq && later.Verdict == entry.Admit && !later.Undone && bytes.Equal(later.tag, r.tag) {
+				latest = false
+			}
 		}
 	})
+	now := k.when(k.Clock.Stamp())
+	if latest && undone.tag != nil {
+		k.Memory.Undo(undone.tag, now)
+	}
+	if undone.Reason == entry.ReasonAnswered {
+		if err := k.Memory.Forget(undone.keys, now); err != nil {
+			k.Log.Warn("answers of an undone passage are still remembered", "error", err)
+		}
+	}
 }

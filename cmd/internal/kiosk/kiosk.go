@@ -9,6 +9,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,17 +58,23 @@ type Kiosk struct {
 	Options
 	lanes []*lane
 
-	mu      sync.Mutex
+	// turn lets one person at a time through, whatever the lane: what is remembered of somebody must not change
+	// between the decision and the entry, nor the screen between the entry and the lamp.
+	turn sync.Mutex
+	lit  guard.Face // what the lamp shows
+
+	mu      sync.Mutex // guards the rest, which is what the pages show; never held while anything is kept
 	changed chan struct{}
-	shown   *guard.Shown
+	shown   map[string]*guard.Shown // by lane
 	recent  []recent
-	pending *pending
-	faults  map[string]string // by part
+	pending map[string]*pending // by lane
+	faults  map[string]string   // by part
 	uplink  uplink.State
 }
 
 const (
 	maxRecent  = 20
+	maxAlarm   = 500    // bytes of an alarm's text
 	maxReplay  = 50_000 // entries that are looked through at start for who passed today
 	pruneEvery = time.Hour
 	watchEvery = time.Second
@@ -74,7 +82,7 @@ const (
 
 // New returns a kiosk that knows what its journal tells of today.
 func New(o Options) (*Kiosk, error) {
-	k := &Kiosk{Options: o, changed: make(chan struct{}), faults: map[string]string{}}
+	k := &Kiosk{Options: o, changed: make(chan struct{}), shown: map[string]*guard.Shown{}, pending: map[string]*pending{}, faults: map[string]string{}, lit: guard.Ready}
 	for _, l := range o.Lanes {
 		k.lanes = append(k.lanes, &lane{Lane: l, text: "starting"})
 	}
@@ -120,6 +128,7 @@ func (k *Kiosk) watch(ctx context.Context) {
 			k.checkLane(ctx, l)
 		}
 		k.forgetPending()
+		k.Memory.Inside(k.when(k.Clock.Stamp())) // a day ends for the memory even when nobody comes
 		for _, loss := range k.Memory.Losses() {
 			k.Log.Warn("forgotten early", "what", loss)
 		}
@@ -171,16 +180,13 @@ func (k *Kiosk) replayEntry(e entry.Entry) {
 		k.remember(recent{guard.Recent{
 			Seq: e.Seq, At: e.Wall, Lane: p.Lane, Direction: p.Direction.String(),
 			Face: guard.FaceOf(p.Verdict), Verdict: p.Verdict, Words: guard.Words("", p.Verdict, p.Direction),
-		}, p.Tag})
+		}, p.Tag, nil})
 		if p.Verdict == entry.Admit && len(p.Tag) > 0 {
 			k.Memory.Replay(p.Tag, p.Direction, e.Wall)
 		}
 	case entry.KindUndo:
 		if u, err := entry.Decode[entry.Undo](e); err == nil {
-			if r, ok := k.undoable(u.Seq); ok && r.tag != nil {
-				k.Memory.Undo(r.tag, e.Wall)
-			}
-			k.markUndone(u.Seq)
+			k.takeBack(u.Seq)
 		}
 	}
 }
@@ -193,8 +199,9 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 	}
 	e, err := k.Journal.Append(ctx, d)
 	if err != nil {
-		k.Log.Error("entry was not kept", "kind", d.Kind, "error", err)
-		k.setFault("journal", "the journal cannot be written: "+err.Error())
+		if k.setFault("journal", "the journal cannot be written: "+err.Error()) {
+			k.Log.Error("entry was not kept", "kind", d.Kind, "error", err)
+		}
 		return 0, fmt.Errorf("keep entry: %w", err)
 	}
 	k.setFault("journal", "")
@@ -209,13 +216,15 @@ func (k *Kiosk) retryJournal(ctx context.Context) {
 	if !broken {
 		return
 	}
-	if _, err := k.keep(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}); err == nil {
-		k.change(func() {
-			if k.shown != nil && k.shown.Verdict == entry.Failed {
-				k.shown = nil
-			}
-		})
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	if _, err := k.keep(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}); err != nil {
+		return
 	}
+	k.change(func() {
+		maps.DeleteFunc(k.shown, func(_ string, s *guard.Shown) bool { return s.Verdict == entry.Failed })
+	})
+	k.light()
 }
 
 // SetUplink takes the uplink's news. An uplink that reaches the hub and agrees with it has no alarm left.
@@ -230,24 +239,25 @@ func (k *Kiosk) SetUplink(s uplink.State) {
 func (k *Kiosk) Alarm(ctx context.Context, text string) {
 	k.Log.Error("uplink alarm", "text", text)
 	k.setFault("uplink", text)
-	k.keep(ctx, entry.Fault{Part: "uplink", Text: text}) // a journal that fails has a fault of its own by then
+	// A journal that fails has a fault of its own by then. What a hub writes is cut: an entry has its bounds.
+	k.keep(ctx, entry.Fault{Part: "uplink", Text: strings.ToValidUTF8(text[:min(len(text), maxAlarm)], "")})
 }
 
-// setFault tells the guard of a part's fault; an empty text clears it.
-func (k *Kiosk) setFault(part, text string) {
+// setFault tells the guard of a part's fault, and reports whether it is news; an empty text clears it.
+func (k *Kiosk) setFault(part, text string) (news bool) {
 	k.mu.Lock()
-	same := k.faults[part] == text
+	news = k.faults[part] != text
 	k.mu.Unlock()
-	if same {
-		return
+	if news {
+		k.change(func() {
+			if text == "" {
+				delete(k.faults, part)
+			} else {
+				k.faults[part] = text
+			}
+		})
 	}
-	k.change(func() {
-		if text == "" {
-			delete(k.faults, part)
-		} else {
-			k.faults[part] = text
-		}
-	})
+	return news
 }
 
 // change makes f's change under the lock and wakes whoever waits for one.

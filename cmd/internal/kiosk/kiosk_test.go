@@ -61,7 +61,11 @@ func (b *bench) open() {
 	}
 	b.t.Cleanup(func() { j.Close() })
 	clock := wall.New(wall.Options{Now: b.clock, Synced: func() bool { return true }, Seen: lastTrusted(b.t, j)})
-	m, err := memory.Open(filepath.Join(b.dir, "memory"), morning.Location(), b.clock(), rand.Reader)
+	now := b.clock()
+	if now.Before(clock.Seen()) { // as gatekiosk does
+		now = clock.Seen()
+	}
+	m, err := memory.Open(filepath.Join(b.dir, "memory"), morning.Location(), now, rand.Reader)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -408,12 +412,127 @@ func TestNoGreenWithoutTheJournal(t *testing.T) {
 	if len(lamps) != 1 || lamps[0] != guard.Broken {
 		t.Errorf("lamps %v", lamps)
 	}
-	if s := b.State(); len(s.Faults) != 1 || s.Shown == nil || s.Shown.Face != guard.Broken {
+	if s := b.State(); len(s.Faults) != 1 || len(s.Shown) != 1 || s.Shown[0].Face != guard.Broken {
 		t.Errorf("the guard sees %+v", s)
 	}
 	if in, _ := b.Memory.Inside(b.clock()); in != 0 {
 		t.Errorf("%d inside", in)
 	}
+}
+
+// After a refused answer nothing older helps: not in the same moment, not a minute later, not over a restart.
+func TestARefusalStands(t *testing.T) {
+	b := newBench(t)
+	healthy, ill := b.declare(b.healthy(), morning.Add(-time.Hour)), b.declare(b.healthy("signs"), morning)
+	b.want("both in view", b.show(healthy, ill), entry.Refuse, entry.ReasonRefusedAnswer)
+	b.pass(10 * time.Minute)
+	b.want("the older one alone", b.show(healthy), entry.Look, entry.ReasonNeedsAnswers)
+	later := b.declare(b.healthy(), b.clock())
+	b.pass(10 * time.Minute)
+	b.want("a later one", b.show(later), entry.Admit, entry.ReasonDeclared)
+	b.pass(2 * time.Second)
+	b.want("ill within the moment that is ignored", b.show(b.declare(b.healthy("signs"), b.clock())), entry.Refuse, entry.ReasonRefusedAnswer)
+	b.restart()
+	b.pass(time.Hour)
+	b.want("bare card after a restart", b.show(cardA), entry.Look, entry.ReasonNeedsAnswers)
+}
+
+// cardC is another person of the same name and year, whose number ends as that of cardA.
+const cardC = "001090778912||Nguyễn Văn A|02021990|Nam|Xã Khác|01012022"
+
+func TestNamesakesAreTwoPeople(t *testing.T) {
+	b := newBench(t)
+	b.want("both cards at once", b.show(cardA, cardC), entry.Look, entry.ReasonSeveral)
+	b.pass(time.Minute)
+	b.show(cardA)
+	if err := b.Do(t.Context(), guard.Action{Answer: &guard.Answer{ID: b.State().Ask.ID, Answers: b.healthy()}}); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(time.Minute)
+	b.want("the namesake's card", b.show(cardC), entry.Look, entry.ReasonNeedsAnswers)
+}
+
+// The same card before eight lanes at once is one person, and many undos of one passage are one.
+func TestLanesAndGuardsAtOnce(t *testing.T) {
+	b := newBench(t)
+	text := b.declare(b.healthy(), morning)
+	var all sync.WaitGroup
+	for range 8 {
+		l := &lane{Lane: Lane{Name: rand.Text(), Direction: entry.In}}
+		all.Go(func() { b.see(t.Context(), l, []string{text}) })
+	}
+	all.Wait()
+	if n := len(b.State().Recent); n != 1 {
+		t.Fatalf("%d verdicts, want 1", n)
+	}
+	seq := b.State().Recent[0].Seq
+	for range 8 {
+		all.Go(func() { b.Do(t.Context(), guard.Action{Undo: &guard.Undo{Seq: seq}}) })
+	}
+	all.Wait()
+	if head := b.Journal.Head().Seq; head != seq+1 {
+		t.Errorf("%d entries after the passage, want one undo", head-seq)
+	}
+}
+
+// The lamp says the gravest of what the screens say: one lane's green does not hide another's red.
+func TestLampAndScreensAgree(t *testing.T) {
+	b := newBench(t)
+	var lamp guard.Face
+	b.Lamp = func(f guard.Face) error { lamp = f; return nil }
+	other := &lane{Lane: Lane{Name: "gate-2", Direction: entry.In}}
+	b.lanes = append(b.lanes, other)
+	b.want("ill", b.show(b.declare(b.healthy("signs"), morning)), entry.Refuse, entry.ReasonRefusedAnswer)
+	b.see(t.Context(), other, []string{cardB})
+	if s := b.State().Shown; len(s) != 2 || lamp != guard.Stop {
+		t.Errorf("lamp %q beside %d screens", lamp, len(s))
+	}
+	b.mu.Lock()
+	standing := b.shown["gate-1"]
+	b.mu.Unlock()
+	b.clear(standing)
+	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || lamp != guard.Ask {
+		t.Errorf("lamp %q beside %+v", lamp, s)
+	}
+}
+
+// A question stays while the guard types, and goes when the person was admitted otherwise.
+func TestQuestionsWait(t *testing.T) {
+	b := newBench(t)
+	b.show(cardA)
+	first := b.State().Ask
+	b.pass(10 * time.Second)
+	b.show(cardA)
+	if again := b.State().Ask; again == nil || again.ID != first.ID {
+		t.Errorf("the same person is asked anew: %+v", again)
+	}
+	b.Journal.Close()
+	if err := b.Do(t.Context(), guard.Action{Answer: &guard.Answer{ID: first.ID, Answers: b.healthy()}}); err == nil {
+		t.Error("answers that could not be kept were taken")
+	}
+	if again := b.State().Ask; again == nil || again.ID != first.ID {
+		t.Errorf("the question is gone though nothing was kept: %+v", again)
+	}
+	b.restart()
+	b.pass(10 * time.Second)
+	b.show(cardA)
+	b.pass(10 * time.Second)
+	b.show(b.declare(b.healthy(), b.clock()))
+	if again := b.State().Ask; again != nil {
+		t.Errorf("somebody who was admitted is still asked: %+v", again)
+	}
+}
+
+// A start with a wrong clock destroys nothing of what the venue remembers.
+func TestMemoryOutlivesAWrongClock(t *testing.T) {
+	b := newBench(t)
+	b.want("declaration", b.show(b.declare(b.healthy(), morning)), entry.Admit, entry.ReasonDeclared)
+	b.pass(-50 * 365 * 24 * time.Hour)
+	b.restart()
+	b.show(cardB)
+	b.pass(50*365*24*time.Hour + time.Hour)
+	b.restart()
+	b.want("bare card", b.show(cardA), entry.Admit, entry.ReasonRemembered)
 }
 
 // A source that sends what it is told and then is gone.

@@ -16,29 +16,42 @@ const ignore = 5 * time.Second
 
 // see gives whoever stands in view of a lane a verdict; texts is not empty.
 func (k *Kiosk) see(ctx context.Context, l *lane, texts []string) {
-	k.mu.Lock()
-	direction := l.Direction
-	k.mu.Unlock()
+	k.turn.Lock()
+	defer k.turn.Unlock()
 	claims, several := k.understand(texts)
 	stamp := k.Clock.Stamp()
-	p := passage{lane: l.Name, direction: direction, claims: claims}
+	p := passage{lane: l.Name, direction: k.direction(l), claims: claims}
 	if several {
 		p.claims = credential.Claims{}
 		p.Decision = admission.Decision{Verdict: entry.Look, Reason: entry.ReasonSeveral}
 		k.pass(ctx, p, stamp)
 		return
 	}
-	known := k.Memory.Past(claims.Keys(), stamp.Wall)
-	if since := stamp.Wall.Sub(known.Last); known.LastDirection == direction && since >= 0 && since < ignore {
+	past := admission.Past(k.Memory.Past(claims.Keys(), k.when(stamp)))
+	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, k.moment(stamp, p.direction))
+	since := stamp.Wall.Sub(past.Last)
+	if past.LastDirection == p.direction && since >= 0 && since < ignore && !p.Forget {
 		return
 	}
-	past := admission.Past{Until: known.Until, Form: known.Form, Last: known.Last, LastDirection: known.LastDirection}
-	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, k.moment(stamp, direction))
 	k.pass(ctx, p, stamp)
+}
+
+func (k *Kiosk) direction(l *lane) entry.Direction {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return l.Direction
 }
 
 func (k *Kiosk) moment(s entry.Stamp, d entry.Direction) admission.Moment {
 	return admission.Moment{Now: s.Wall.In(k.Zone), Trust: s.Trust, Direction: d}
+}
+
+// when is the time that the memory is told: a clock that nobody trusts must not end a day, or a key with it.
+func (k *Kiosk) when(s entry.Stamp) time.Time {
+	if s.Trust == entry.TrustNone {
+		return k.Clock.Seen()
+	}
+	return s.Wall
 }
 
 // understand reads all codes in view. Codes of one person count as one, the declaration first; several is
@@ -60,11 +73,16 @@ func (k *Kiosk) understand(texts []string) (claims credential.Claims, several bo
 		if !samePerson(claims, c) {
 			return claims, true
 		}
-		if c.Declaration != nil {
+		if newer(c.Declaration, claims.Declaration) {
 			claims = c
 		}
 	}
 	return claims, false
+}
+
+// newer reports whether a says more of today than b: the answers of a person are the latest that they gave.
+func newer(a, b *credential.Declaration) bool {
+	return a != nil && (b == nil || a.Issued.After(b.Issued))
 }
 
 // rank orders the reasons for which a code is no person: a broken proof says more than an unknown text.
@@ -74,8 +92,13 @@ func rank(r entry.Reason) int {
 	}, r) * -1
 }
 
+// samePerson reports whether two codes can be one person's: they share a key, and are not two cards of namesakes.
 func samePerson(a, b credential.Claims) bool {
-	return slices.ContainsFunc(a.Keys(), func(key string) bool { return slices.Contains(b.Keys(), key) })
+	x, y := a.Keys(), b.Keys()
+	if len(x) > 1 && len(y) > 1 {
+		return x[0] == y[0]
+	}
+	return slices.ContainsFunc(x, func(key string) bool { return slices.Contains(y, key) })
 }
 
 // A passage is a decision on its way into the journal and onto the screen.
@@ -87,37 +110,36 @@ type passage struct {
 	answers   map[string]any
 }
 
-// pass keeps the passage, then remembers what follows from it, then shows it: in this order, so that green
-// means durable. What cannot be kept is shown as a fault, whatever was decided.
-func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) {
-	tag := k.tag(p, stamp.Wall)
-	seq, err := k.keepPassage(ctx, p, tag)
-	if err != nil {
-		p.Decision = admission.Decision{Verdict: entry.Failed, Reason: entry.ReasonJournal}
-		k.show(p, 0, nil)
-		return
-	}
-	keys := p.claims.Keys()
+// pass forgets what no longer stands, keeps the passage, remembers what follows from it, and only then shows
+// it: in this order, so that green means durable and a refusal outlives a power cut. What cannot be kept is shown
+// as a fault, whatever was decided. The caller holds turn.
+func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) error {
+	now, keys := k.when(stamp), p.claims.Keys()
+	var err error
 	if p.Forget {
-		if err := k.Memory.Forget(keys, stamp.Wall); err != nil {
-			k.Log.Warn("a declaration could not be forgotten", "error", err)
-		}
+		err = k.Memory.Forget(keys, now)
+	}
+	tag := k.Memory.Tag(keys, now)
+	var seq uint64
+	if err == nil {
+		seq, err = k.keepPassage(ctx, p, tag)
+	}
+	if err != nil {
+		k.Log.Error("passage was not kept", "error", err)
+		p.Decision = admission.Decision{Verdict: entry.Failed, Reason: entry.ReasonJournal}
+		k.show(p, stamp, 0, nil)
+		return err
 	}
 	if !p.Until.IsZero() {
-		if err := k.Memory.Declare(keys, p.Form, p.Until, stamp.Wall); err != nil {
+		// Under the first key alone: a name that a namesake shares would make it theirs too.
+		if err := k.Memory.Declare(keys[:1], p.Form, p.Until, now); err != nil {
 			k.Log.Warn("a declaration is not remembered", "error", err)
 		}
 	}
 	if p.Verdict == entry.Admit {
-		k.Memory.Pass(keys, tag, p.direction, stamp.Wall)
+		k.Memory.Pass(keys, tag, p.direction, now)
 	}
-	k.show(p, seq, tag)
-}
-
-func (k *Kiosk) tag(p passage, now time.Time) []byte {
-	if keys := p.claims.Keys(); len(keys) > 0 {
-		return k.Memory.Tag(keys, now)
-	}
+	k.show(p, stamp, seq, tag)
 	return nil
 }
 
@@ -152,49 +174,59 @@ func (p passage) personal() entry.Personal {
 	return personal
 }
 
-// show puts the verdict on the screen and lights the lamp; seq is 0 when it was not kept.
-func (k *Kiosk) show(p passage, seq uint64, tag []byte) {
-	now := time.Now()
+// show puts the verdict on its lane's screen and lights the lamp; seq is 0 when it was not kept. The caller holds
+// turn, so that screen and lamp always say the same.
+func (k *Kiosk) show(p passage, stamp entry.Stamp, seq uint64, tag []byte) {
 	words := guard.Words(p.Reason, p.Verdict, p.direction)
 	s := &guard.Shown{
 		Seq: seq, Lane: p.lane, Face: guard.FaceOf(p.Verdict), Verdict: p.Verdict, Reason: p.Reason,
 		Words: words, Who: p.claims.Person.Short(),
 	}
 	if hold := guard.Hold(p.Verdict, p.Reason); hold > 0 {
-		until := now.Add(hold)
-		s.Until = &until
 		time.AfterFunc(hold, func() { k.clear(s) })
 	}
 	k.change(func() {
-		k.shown = s
+		k.shown[p.lane] = s
 		k.remember(recent{guard.Recent{
-			Seq: seq, At: now, Lane: p.lane, Direction: p.direction.String(), Face: s.Face,
+			Seq: seq, At: stamp.Wall, Lane: p.lane, Direction: p.direction.String(), Face: s.Face,
 			Verdict: p.Verdict, Reason: p.Reason, Words: words,
-		}, tag})
-		if p.Ask != nil {
-			k.pending = newPending(p, now)
+		}, tag, p.claims.Keys()})
+		k.ask(p)
+	})
+	k.light()
+}
+
+// clear takes s off its lane's screen, unless another verdict has come.
+func (k *Kiosk) clear(s *guard.Shown) {
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	k.change(func() {
+		if k.shown[s.Lane] == s {
+			delete(k.shown, s.Lane)
 		}
 	})
-	k.light(s.Face)
+	k.light()
 }
 
-// clear takes s off the screen, unless another verdict has come.
-func (k *Kiosk) clear(s *guard.Shown) {
-	k.mu.Lock()
-	gone := k.shown != s
-	k.mu.Unlock()
-	if gone {
-		return
-	}
-	k.change(func() { k.shown = nil })
-	k.light(guard.Ready)
-}
-
-func (k *Kiosk) light(f guard.Face) {
+// light makes the lamp say what the lanes' screens say; of several faces the gravest. The caller holds turn.
+func (k *Kiosk) light() {
 	if k.Lamp == nil {
 		return
 	}
-	if err := k.Lamp(f); err != nil {
-		k.Log.Warn("lamp does not light", "error", err)
+	gravest := guard.Ready
+	k.mu.Lock()
+	for _, s := range k.shown {
+		if guard.Graver(s.Face, gravest) {
+			gravest = s.Face
+		}
 	}
+	k.mu.Unlock()
+	if gravest == k.lit {
+		return
+	}
+	if err := k.Lamp(gravest); err != nil {
+		k.Log.Warn("lamp does not light", "error", err)
+		return
+	}
+	k.lit = gravest
 }

@@ -35,11 +35,14 @@ type Simulator struct {
 	lanes map[string]*sim.Camera
 }
 
-// Any reports whether there is a simulated lane.
-func (s *Simulator) Any() bool {
+// Handler returns what serves /sim, or nil when no lane is simulated.
+func (s *Simulator) Handler() http.Handler {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.lanes) > 0
+	if len(s.lanes) == 0 {
+		return nil
+	}
+	return s
 }
 
 // open registers lane and returns how to start it; with stroll, invented people come by themselves.

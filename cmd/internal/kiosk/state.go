@@ -5,35 +5,39 @@ import (
 	"slices"
 
 	"gatepost/cmd/internal/guard"
-	"gatepost/storage/entry"
 )
 
-// recent is a verdict that was shown, with the tag by which it can be undone.
+// recent is a verdict that was shown, with what is needed to undo it. The keys are known only while the program
+// runs; they never leave it.
 type recent struct {
 	guard.Recent
-	tag []byte
+	tag  []byte
+	keys []string
 }
 
 // State implements guard.Gate.
 func (k *Kiosk) State() guard.State {
 	stats := k.Journal.Stats()
 	stamp := k.Clock.Stamp()
-	inside, stale := k.Memory.Inside(stamp.Wall)
+	inside, stale := k.Memory.Inside(k.when(stamp))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := guard.State{
-		Venue: k.Venue, Device: k.Device, Zone: k.Zone.String(), Shown: k.shown, Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
+		Venue: k.Venue, Device: k.Device, Zone: k.Zone.String(), Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
 		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Clock: stamp.Trust.String(),
-		Recent: []guard.Recent{},
+		Recent: []guard.Recent{}, Shown: []guard.Shown{},
 	}
 	if !stats.Oldest.IsZero() {
 		s.Oldest = &stats.Oldest
 	}
 	for _, l := range k.lanes {
 		s.Lanes = append(s.Lanes, guard.Lane{Name: l.Name, Direction: l.Direction.String(), Source: l.Source, OK: l.ok, Text: l.text})
+		if shown := k.shown[l.Name]; shown != nil {
+			s.Shown = append(s.Shown, *shown)
+		}
 	}
-	if k.pending != nil {
-		s.Ask = &k.pending.Question
+	if first := k.firstPending(); first != nil {
+		s.Ask = &first.Question
 	}
 	for _, r := range k.recent {
 		s.Recent = append(s.Recent, r.Recent)
@@ -67,15 +71,4 @@ func (k *Kiosk) find(seq uint64) *recent {
 		}
 	}
 	return nil
-}
-
-// undoable returns the passage at seq when it admitted somebody and was not undone yet.
-func (k *Kiosk) undoable(seq uint64) (recent, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r := k.find(seq)
-	if r == nil || r.Undone || r.Verdict != entry.Admit {
-		return recent{}, false
-	}
-	return *r, true
 }

@@ -2,7 +2,7 @@
 "use strict";
 const $ = id => document.getElementById(id);
 const number = n => n.toLocaleString("vi-VN");
-const ready = { face: "ready", words: { vi: "Sẵn sàng", en: "Ready – show your code" }, who: "" };
+const ready = { face: "ready", words: { vi: "Sẵn sàng", en: "Ready – show your code" } };
 
 function el(tag, attributes, ...children) {
   const e = document.createElement(tag);
@@ -23,11 +23,15 @@ function age(iso) {
   return s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " d";
 }
 
-function drawFace(shown) {
-  document.body.dataset.face = shown.face;
-  $("words").textContent = shown.words.vi;
-  $("english").textContent = shown.words.en;
-  $("who").textContent = shown.who || "";
+// drawFaces shows every verdict that stands, with its lane's name where there are several lanes.
+function drawFaces(shown, several) {
+  $("faces").replaceChildren(...shown.map(v => {
+    const face = $("face").content.firstElementChild.cloneNode(true);
+    face.dataset.face = v.face;
+    for (const [part, text] of [["words", v.words.vi], ["english", v.words.en], ["who", v.who], ["where", several ? v.lane : ""]])
+      face.querySelector("." + part).textContent = text || "";
+    return face;
+  }));
 }
 
 function drawLanes(lanes) {
@@ -94,7 +98,8 @@ $("ask-leave").addEventListener("click", () => act({ leave: { id: asked } }));
 
 function draw(s) {
   $("venue").textContent = s.venue;
-  drawFace(s.shown || (s.lanes.some(l => l.ok) ? ready : { face: "broken", words: { vi: "Máy quét không chạy", en: "No scanner is working" } }));
+  const resting = s.lanes.some(l => l.ok) ? ready : { face: "broken", words: { vi: "Máy quét không chạy", en: "No scanner is working" } };
+  drawFaces(s.shown.length ? s.shown : [resting], s.lanes.length > 1);
   drawLanes(s.lanes);
   $("saved").textContent = number(s.saved);
   $("unsent").textContent = number(s.unsent);
@@ -108,4 +113,5 @@ function draw(s) {
 
 const source = new EventSource("events");
 source.onmessage = e => draw(JSON.parse(e.data));
-source.onerror = () => drawFace({ face: "broken", words: { vi: "Mất kết nối với cổng", en: "The gate does not answer" } });
+source.onerror = () => drawFaces([{ face: "broken", words: { vi: "Mất kết nối với cổng", en: "The gate does not answer" } }]);
+drawFaces([{ face: "ready", words: { vi: "Đang nối…", en: "Connecting…" } }]);

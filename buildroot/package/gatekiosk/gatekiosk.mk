@@ -1,0 +1,32 @@
+################################################################################
+#
+# gatekiosk
+#
+################################################################################
+
+GATEKIOSK_VERSION = local
+GATEKIOSK_SITE = $(BR2_EXTERNAL_GATEPOST_PATH)/..
+GATEKIOSK_SITE_METHOD = local
+GATEKIOSK_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude bin --exclude '*-data'
+GATEKIOSK_LICENSE = Apache-2.0
+GATEKIOSK_LICENSE_FILES = LICENSE
+
+# The program has no C in it, so the machine's own Go will do: Buildroot's may be older than go.mod asks for.
+define GATEKIOSK_BUILD_CMDS
+	cd $(@D) && CGO_ENABLED=0 GOOS=linux GOARCH=arm64 GOFLAGS=-buildvcs=false \
+		$(call qstrip,$(BR2_PACKAGE_GATEKIOSK_GO)) build -trimpath -ldflags="-s -w" \
+		-o $(@D)/build/ ./cmd/gatekiosk
+endef
+
+define GATEKIOSK_INSTALL_TARGET_CMDS
+	$(INSTALL) -D -m 0755 $(@D)/build/gatekiosk $(TARGET_DIR)/usr/bin/gatekiosk
+endef
+
+define GATEKIOSK_INSTALL_INIT_SYSV
+	$(INSTALL) -D -m 0755 $(BR2_EXTERNAL_GATEPOST_PATH)/package/gatekiosk/S90gatekiosk \
+		$(TARGET_DIR)/etc/init.d/S90gatekiosk
+	$(INSTALL) -D -m 0755 $(BR2_EXTERNAL_GATEPOST_PATH)/package/gatekiosk/keep-gatekiosk \
+		$(TARGET_DIR)/usr/sbin/keep-gatekiosk
+endef
+
+$(eval $(generic-package))
