@@ -278,7 +278,7 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 		}
 	}
 	return uplink.New(j, uplink.Options{
-		Hub: c.Uplink.Hub, CA: roots, Key: key, ReceiptKey: receipts, Interval: c.Interval, MaxWait: 10 * c.Interval, Log: log,
+		Hub: c.Uplink.Hub, CA: roots, Key: key, ReceiptKey: receipts, Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
 		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) },
 	}), nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // A builder brings the programs: from the tree when there is one, else from beside this program.
@@ -53,7 +54,10 @@ func (b builder) build(ctx context.Context, name string) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", b.path(name), "./cmd/"+name)
 	cmd.Dir = b.tree
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// Its compilers end with it, and what they leave behind goes with the run's folder.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "TMPDIR="+b.bin, "GOTMPDIR="+b.bin)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}

@@ -47,7 +47,9 @@ type demo struct {
 	shown int      // showings handed to the simulated cameras
 	lines []string // what was told, for the page
 	news  chan struct{}
-	bad   int // steps that went another way
+	bad   int      // steps that went another way
+	hand  bool     // the viewer broke something: then steps may go another way
+	self  []string // names under which the viewer declared
 }
 
 // Run runs the demo. It returns an error when it could not, or when its counts do not hold.
@@ -98,13 +100,20 @@ func (d *demo) run(ctx context.Context, b builder) error {
 		return err
 	}
 	d.say("the gate works: open %s", page)
-	built := make(chan error, 1) // buffered: the build may end after the story was broken off
-	go func() { built <- b.build(ctx, "gatehub") }()
+	buildCtx, stopBuild := context.WithCancel(ctx)
+	built := make(chan error, 1)
+	var building sync.WaitGroup
+	building.Go(func() { built <- b.build(buildCtx, "gatehub") })
+	defer building.Wait() // or it would go on in a folder that is removed
+	defer stopBuild()
 	until, cancel := d.cameraTime(ctx)
 	defer cancel()
 	err = d.tell(ctx, until, built)
-	if ctx.Err() != nil && d.For == 0 {
-		err = nil // Ctrl-C is how a demo without an end ends
+	if ctx.Err() != nil { // Ctrl-C is how a demo ends
+		err = nil
+		if !d.hub.started() {
+			return d.finishAlone()
+		}
 	}
 	return errors.Join(err, d.finish())
 }
@@ -136,6 +145,21 @@ func (d *demo) say(format string, a ...any) {
 	close(d.news)
 	d.news = make(chan struct{})
 	fmt.Fprintln(d.Out, line)
+}
+
+// miss tells that a step went another way than it should. It counts, unless the viewer had a hand in it.
+func (d *demo) miss(format string, a ...any) {
+	d.mu.Lock()
+	hand := d.hand
+	if !hand {
+		d.bad++
+	}
+	d.mu.Unlock()
+	if hand {
+		d.say("~ "+format+" – the viewer had a hand in it", a...)
+		return
+	}
+	d.say("✗ "+format, a...)
 }
 
 // await polls until ok, for at most limit.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,16 +58,97 @@ func TestDemo(t *testing.T) {
 		t.Errorf("demo: %v", err)
 	}
 	t.Logf("\n%s", out.String())
+	for _, step := range []string{
+		"✓ a signed declaration: admit", "✓ a declaration with a cough: refuse", "✓ a bare card: look", "✓ the guard asks the questions: admit",
+		"✓ the same card goes home: admit", "✓ the same bare card, second visit: admit", "✓ an expired declaration: refuse",
+		"✓ two codes at once: look", "no hub yet: saved 9, unsent 9", "the hub appears", "unsent 0: every entry has the hub's receipt",
+		"✓ the officer's page counts", "the kiosk is killed (-9)", "✓ the kiosk is back, its last green", "✓ a plain curl pulls",
+	} {
+		if !strings.Contains(out.String(), step) {
+			t.Errorf("nobody was told %q", step)
+		}
+	}
 	if strings.Contains(out.String(), "✗") || !lastLine.MatchString(out.String()) {
 		t.Error("a step went another way, or the last line does not hold")
 	}
 	cancel()
 	for page, text := range <-seen {
-		for _, name := range names() {
+		for _, name := range new(demo).secrets() {
 			if strings.Contains(text, name) {
 				t.Errorf("the %s page shows a full name", page)
 			}
 		}
+	}
+}
+
+// TestViewerBreaksThings presses every button of the viewer's page, in the middle of the story.
+func TestViewerBreaksThings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs the programs")
+	}
+	addrs, err := freeAddrs(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + addrs[0] + "/"
+	var out paper
+	done := make(chan error, 1)
+	go func() { done <- Run(t.Context(), Options{For: 30 * time.Second, Page: addrs[0], Out: &out}) }()
+	press := func(button string) {
+		r, err := local.Post(base+button, "application/x-www-form-urlencoded", nil)
+		if err != nil {
+			t.Errorf("%s: %v", button, err)
+			return
+		}
+		r.Body.Close()
+		if r.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: %s", button, r.Status)
+		}
+	}
+	told := func(line string) {
+		if err := await(t.Context(), 5*time.Minute, line, func() bool { return strings.Contains(out.String(), line) }); err != nil {
+			t.Error(err)
+		}
+	}
+	told("✓ a signed declaration")
+	press("declare?name=Nguyen+Thi+Canary&year=1990&tail=1234&signs=yes")
+	press("break/kill")
+	told("the hub appears")
+	press("break/network")
+	press("break/disk?full=true")
+	told("~ the hub")
+	press("break/disk?full=false")
+	press("break/network")
+	if err := <-done; err != nil {
+		t.Errorf("demo: %v", err)
+	}
+	t.Logf("\n%s", out.String())
+	if !lastLine.MatchString(out.String()) {
+		t.Error("the last line does not hold")
+	}
+}
+
+// TestCtrlCBeforeTheHub ends the demo while the hub may still be compiling: nothing is left behind.
+func TestCtrlCBeforeTheHub(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs the programs")
+	}
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	var out paper
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, Options{Out: &out}) }()
+	if err := await(t.Context(), 5*time.Minute, "the gate", func() bool { return strings.Contains(out.String(), "the gate works") }); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("demo: %v\n%s", err, out.String())
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
@@ -157,14 +239,14 @@ func TestTallyCheck(t *testing.T) {
 	}
 }
 
-func TestFilesWithNames(t *testing.T) {
+func TestFilesWith(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"clean": "Mê Linh", "as-written": "x" + lan.name + "y", "capitals": strings.ToUpper(mai.name)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	found, err := filesWithNames(dir)
+	found, err := filesWith(dir, new(demo).secrets())
 	if err != nil || len(found) != 2 {
 		t.Errorf("found %v, %v; want the two files with a name", found, err)
 	}

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"time"
+
+	"gatepost/cmd/internal/guard"
 )
 
 //go:embed page
@@ -53,7 +56,7 @@ func (d *demo) servePage(ctx context.Context) (string, error) {
 		}
 		mux.Handle(prefix, http.StripPrefix(prefix[:len(prefix)-1], proxy(u)))
 	}
-	s := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 5 * time.Second}
+	s := &http.Server{Handler: guard.Shield(http.NewCrossOriginProtection().Handler(mux), slog.New(slog.DiscardHandler)), ReadHeaderTimeout: 5 * time.Second}
 	go s.Serve(l) // ends with Close
 	context.AfterFunc(ctx, func() { s.Close() })
 	return "http://" + l.Addr().String() + "/", nil
@@ -101,6 +104,9 @@ func (d *demo) serveLines(w http.ResponseWriter, r *http.Request) {
 
 // serveBreak breaks or mends something.
 func (d *demo) serveBreak(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	d.hand = true
+	d.mu.Unlock()
 	var err error
 	switch what := r.PathValue("what"); what {
 	case "network":
@@ -135,7 +141,10 @@ func (d *demo) serveDeclare(w http.ResponseWriter, r *http.Request) {
 	}
 	text, err := d.declare(who, answers, time.Now())
 	if err == nil {
-		err = d.show(laneIn, text)
+		d.mu.Lock()
+		d.self = append(d.self, who.name)
+		d.mu.Unlock()
+		err = d.show(laneSelf, text)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -64,6 +64,13 @@ func (p *process) start() error {
 	return nil
 }
 
+// started reports whether the program was ever started.
+func (p *process) started() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd != nil
+}
+
 // running reports whether the program runs. The caller holds the lock.
 func (p *process) running() bool {
 	if p.cmd == nil {

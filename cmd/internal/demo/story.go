@@ -17,28 +17,38 @@ import (
 const (
 	hold     = 700 * time.Millisecond // how long a person holds up a code
 	seen     = 20 * time.Second       // a verdict must come within this, on a busy machine too
+	broken   = 4 * time.Second        // the same, once the viewer has broken something
 	breather = 2 * time.Second        // between two people once the story is told
 
 	laneIn, laneOut = "gate-1", "gate-2"
+	laneSelf        = "you" // where the viewer's own declaration is held up
 )
 
-// tell plays the story: people comes to an end with until, the rest with ctx. built brings the hub.
+// tell plays the story: people comes to an end with until, the rest with ctx. built brings the hub. A step that
+// goes wrong is told and counted, and the story goes on; an error means that it cannot.
 func (d *demo) tell(ctx, until context.Context, built <-chan error) error {
-	if err := d.people(until); err != nil && until.Err() == nil {
+	d.people(until)
+	if err := d.waitBuilt(ctx, built); err != nil {
 		return err
 	}
-	if err := d.hubAppears(ctx, built); err != nil {
+	if err := d.hub.start(); err != nil {
 		return err
 	}
-	if until.Err() == nil {
-		if err := d.killed(until); err != nil && until.Err() == nil {
-			return err
+	for _, step := range []struct {
+		what string
+		ctx  context.Context
+		run  func(context.Context) error
+	}{{"the hub", ctx, d.hubAppears}, {"killing the kiosk", until, d.killed}, {"curl", ctx, d.curl}} {
+		if step.ctx.Err() != nil {
+			continue
+		}
+		if err := step.run(step.ctx); err != nil && step.ctx.Err() == nil {
+			d.miss("%s: %v", step.what, err)
 		}
 	}
-	if err := d.curl(ctx); err != nil {
-		return err
+	if until.Err() == nil {
+		d.say("now people come and go until %s; the page has buttons to break things", d.end())
 	}
-	d.say("now people come and go until %s; the page has buttons to break things", d.end())
 	return d.crowd(until)
 }
 
@@ -50,77 +60,70 @@ func (d *demo) end() string {
 }
 
 // people is what happens while the hub is not even compiled.
-func (d *demo) people(ctx context.Context) error {
+func (d *demo) people(ctx context.Context) {
 	now := time.Now()
-	declared, err := d.declare(dung, healthy(d.form), now)
-	if err != nil {
-		return err
-	}
 	coughing := healthy(d.form)
 	coughing["signs"] = true
-	refused, err := d.declare(lan, coughing, now)
-	if err != nil {
-		return err
+	declared := func(p person, answers map[string]any, at time.Time) string {
+		text, err := d.declare(p, answers, at)
+		if err != nil {
+			d.miss("a declaration cannot be issued: %v", err)
+		}
+		return text
 	}
-	old, err := d.declare(khoi, healthy(d.form), now.AddDate(0, 0, -9))
-	if err != nil {
-		return err
-	}
-	steps := []func() error{
-		func() error {
-			return d.visit(ctx, "a signed declaration", laneIn, entry.Admit, entry.ReasonDeclared, declared)
-		},
-		func() error {
-			return d.visit(ctx, "a declaration with a cough", laneIn, entry.Refuse, entry.ReasonRefusedAnswer, refused)
-		},
-		func() error {
-			return d.visit(ctx, "a bare card", laneIn, entry.Look, entry.ReasonNeedsAnswers, huong.card())
-		},
-		func() error { return d.answer(ctx) },
-		func() error { return d.visit(ctx, "the same card goes home", laneOut, entry.Admit, "", huong.card()) },
-		func() error {
-			return d.visit(ctx, "the same bare card, second visit", laneIn, entry.Admit, entry.ReasonRemembered, huong.card())
-		},
-		func() error {
-			return d.visit(ctx, "an expired declaration", laneIn, entry.Refuse, entry.ReasonExpired, old)
-		},
-		func() error {
-			return d.visit(ctx, "two codes at once", laneIn, entry.Look, entry.ReasonSeveral, son.card(), mai.card())
-		},
-	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return err
+	well, ill := declared(dung, healthy(d.form), now), declared(lan, coughing, now)
+	old := declared(khoi, healthy(d.form), now.AddDate(0, 0, -9))
+	for _, s := range []struct {
+		what, lane string
+		verdict    entry.Verdict
+		reason     entry.Reason
+		texts      []string
+	}{
+		{"a signed declaration", laneIn, entry.Admit, entry.ReasonDeclared, []string{well}},
+		{"a declaration with a cough", laneIn, entry.Refuse, entry.ReasonRefusedAnswer, []string{ill}},
+		{"a bare card", laneIn, entry.Look, entry.ReasonNeedsAnswers, []string{huong.card()}},
+		{"the guard asks the questions", laneIn, entry.Admit, entry.ReasonAnswered, nil},
+		{"the same card goes home", laneOut, entry.Admit, entry.ReasonLeaving, []string{huong.card()}},
+		{"the same bare card, second visit", laneIn, entry.Admit, entry.ReasonRemembered, []string{huong.card()}},
+		{"an expired declaration", laneIn, entry.Refuse, entry.ReasonExpired, []string{old}},
+		{"two codes at once", laneIn, entry.Look, entry.ReasonSeveral, []string{son.card(), mai.card()}},
+	} {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := d.visit(ctx, s.what, s.lane, s.verdict, s.reason, s.texts...); err != nil && ctx.Err() == nil {
+			d.miss("%s: %v", s.what, err)
 		}
 	}
-	s, err := d.state()
-	if err == nil {
+	if s, err := d.state(); err == nil {
 		d.say("no hub yet: saved %d, unsent %d", s.Saved, s.Unsent)
 	}
-	return err
 }
 
-// visit lets somebody show codes and waits for the verdict.
+// visit lets somebody show codes, or without codes the guard put in the answers that are asked for, and waits for
+// the verdict.
 func (d *demo) visit(ctx context.Context, what, lane string, v entry.Verdict, r entry.Reason, texts ...string) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	before, err := d.state()
 	if err != nil {
 		return err
 	}
-	if err := d.show(lane, texts...); err != nil {
+	if len(texts) > 0 {
+		err = d.show(lane, texts...)
+	} else {
+		err = d.answer(before.Ask)
+	}
+	if err != nil {
 		return err
 	}
-	return d.expect(ctx, what, before.Seq, v, r)
+	return d.expect(ctx, what, lane, before.Seq, v, r)
 }
 
-// expect waits for the next verdict after the entry at seq and says whether it is the right one.
-func (d *demo) expect(ctx context.Context, what string, seq uint64, v entry.Verdict, r entry.Reason) error {
+// expect waits for the lane's next verdict after the entry at seq and says whether it is the right one.
+func (d *demo) expect(ctx context.Context, what, lane string, seq uint64, v entry.Verdict, r entry.Reason) error {
 	var got guard.Recent
-	if err := await(ctx, seen, "the verdict on "+what, func() bool {
+	if err := d.awaitStep(ctx, seen, "the verdict", func() bool {
 		s, err := d.state()
-		i := slices.IndexFunc(s.Recent, func(r guard.Recent) bool { return r.Seq > seq })
+		i := slices.IndexFunc(s.Recent, func(r guard.Recent) bool { return r.Lane == lane && r.Seq > seq })
 		if err != nil || i < 0 {
 			return false
 		}
@@ -129,52 +132,56 @@ func (d *demo) expect(ctx context.Context, what string, seq uint64, v entry.Verd
 	}); err != nil {
 		return err
 	}
-	if got.Verdict != v || r != "" && got.Reason != r {
-		d.bad++
-		d.say("✗ %s: %v (%s), but it should be %v (%s)", what, got.Verdict, got.Reason, v, r)
-		return nil
+	if got.Verdict != v || got.Reason != r {
+		return fmt.Errorf("%v (%s), but it should be %v (%s)", got.Verdict, got.Reason, v, r)
 	}
 	d.say("✓ %s: %v – %s · %s", what, got.Verdict, got.Words.VI, got.Words.EN)
 	return nil
 }
 
-// answer puts the answers of the person with the bare card in, as the guard would.
-func (d *demo) answer(ctx context.Context) error {
-	s, err := d.state()
-	if err != nil {
-		return err
+// awaitStep is await, but once the viewer has broken something it does not wait long for what may never come.
+func (d *demo) awaitStep(ctx context.Context, limit time.Duration, what string, ok func() bool) error {
+	began, came := time.Now(), false
+	err := await(ctx, limit, what, func() bool {
+		came = ok()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return came || d.hand && time.Since(began) > broken
+	})
+	if err == nil && !came {
+		return fmt.Errorf("%s did not come", what)
 	}
-	if s.Ask == nil {
-		return errors.New("the console asks nothing")
-	}
-	answers := map[string]any{}
-	for _, item := range s.Ask.Items {
-		answers[item.ID] = false
-	}
-	if err := d.do(guard.Action{Answer: &guard.Answer{ID: s.Ask.ID, Answers: answers}}); err != nil {
-		return err
-	}
-	return d.expect(ctx, "the guard asks the questions", s.Seq, entry.Admit, entry.ReasonAnswered)
+	return err
 }
 
-// hubAppears waits for the hub's program, starts it and sees the backlog go.
-func (d *demo) hubAppears(ctx context.Context, built <-chan error) error {
+// answer puts in that the person with the bare card is well, as the guard would.
+func (d *demo) answer(ask *guard.Question) error {
+	if ask == nil || ask.Lane != laneIn {
+		return errors.New("the console asks nothing")
+	}
+	return d.do(guard.Action{Answer: &guard.Answer{ID: ask.ID, Answers: healthy(d.form)}})
+}
+
+// waitBuilt waits for the hub's program.
+func (d *demo) waitBuilt(ctx context.Context, built <-chan error) error {
 	select {
 	case err := <-built:
-		if err != nil {
-			return err
-		}
+		return err
 	default:
 		d.say("the hub is still compiling; the gate does not mind")
-		if err := d.waitBuilt(ctx, built); err != nil {
-			return err
-		}
 	}
-	if err := d.hub.start(); err != nil {
+	select {
+	case err := <-built:
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+}
+
+// hubAppears sees the backlog go.
+func (d *demo) hubAppears(ctx context.Context) error {
 	d.say("the hub appears")
-	if err := await(ctx, 2*time.Minute, "the hub's receipt", d.settled); err != nil {
+	if err := d.awaitStep(ctx, time.Minute, "the hub's receipt", d.settled); err != nil {
 		return err
 	}
 	s, err := d.state()
@@ -182,20 +189,11 @@ func (d *demo) hubAppears(ctx context.Context, built <-chan error) error {
 		return err
 	}
 	d.say("✓ saved %d, unsent %d: every entry has the hub's receipt", s.Saved, s.Unsent)
-	if err := await(ctx, time.Minute, "the officer's page", func() bool { return d.officerSees() }); err != nil {
+	if err := await(ctx, time.Minute, "the officer's page", d.officerSees); err != nil {
 		return err
 	}
 	d.say("✓ the officer's page counts the gate")
 	return nil
-}
-
-func (d *demo) waitBuilt(ctx context.Context, built <-chan error) error {
-	select {
-	case err := <-built:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // settled reports whether everything has its receipt.
@@ -217,7 +215,11 @@ func (d *demo) killed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	green := s.Recent[0].Seq
+	last := slices.IndexFunc(s.Recent, func(r guard.Recent) bool { return r.Verdict == entry.Admit })
+	if last < 0 {
+		return errors.New("nobody was admitted")
+	}
+	green := s.Recent[last].Seq
 	if err := d.show(laneIn, son.card()); err != nil {
 		return err
 	}
@@ -233,9 +235,7 @@ func (d *demo) killed(ctx context.Context) error {
 		return err
 	}
 	if !slices.ContainsFunc(s.Recent, func(r guard.Recent) bool { return r.Seq == green && r.Verdict == entry.Admit }) {
-		d.bad++
-		d.say("✗ the kiosk is back without its last green, entry %d", green)
-		return nil
+		return fmt.Errorf("it is back without its last green, entry %d", green)
 	}
 	d.say("✓ the kiosk is back, its last green (entry %d) still there", green)
 	return nil

@@ -74,7 +74,7 @@ func (d *demo) finish() error {
 	if countErr != nil {
 		return errors.Join(err, countErr)
 	}
-	names, nameErr := filesWithNames(d.dir)
+	names, nameErr := filesWith(d.dir, d.secrets())
 	t.onDisk = len(names)
 	for _, n := range names {
 		d.say("✗ a name stands in %s", n)
@@ -84,6 +84,17 @@ func (d *demo) finish() error {
 	}
 	fmt.Fprintln(d.Out, t)
 	return errors.Join(err, nameErr, t.check(d.For > 0))
+}
+
+// finishAlone ends a demo that was broken off before there was a hub.
+func (d *demo) finishAlone() error {
+	d.kiosk.stop()
+	report, err := journal.Check(d.kioskData, nil)
+	if err != nil {
+		return err
+	}
+	d.say("ended before the hub was there; the kiosk's journal holds %d entries, faults in it: %d", report.Entries, len(report.Damage))
+	return nil
 }
 
 // count counts the entries at every place: the journal itself, the hub's word, a pull, the last receipt.
@@ -142,7 +153,9 @@ func (d *demo) pull(ctx context.Context, client *http.Client, t *tally) error {
 					t.doubled++
 					continue
 				}
-				seen[e.Seq] = true
+				if seen[e.Seq] = true; int(e.Seq) != len(seen) { // one device, from its first entry on
+					return fmt.Errorf("entry %d came as number %d", e.Seq, len(seen))
+				}
 				switch e.Verdict {
 				case "admit":
 					t.admitted++
@@ -202,9 +215,9 @@ func (d *demo) officerSees() bool {
 	return getJSON(d.deskURL+"figures.json", &figures) == nil && figures.Gates.Scanned > 0
 }
 
-// filesWithNames returns the files below dir in which a name of the demo's people stands in clear: journal,
+// filesWith returns the files below dir in which one of the secrets stands in clear: journal,
 // memory, logs, the hub's store and view, and what went over the wire.
-func filesWithNames(dir string) (found []string, err error) {
+func filesWith(dir string, secrets []string) (found []string, err error) {
 	return found, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
@@ -213,7 +226,7 @@ func filesWithNames(dir string) (found []string, err error) {
 		if err != nil {
 			return err
 		}
-		for _, name := range names() {
+		for _, name := range secrets {
 			if bytes.Contains(b, []byte(name)) {
 				found = append(found, path)
 				break

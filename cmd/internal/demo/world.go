@@ -30,7 +30,7 @@ type lane struct{ name, source, direction string }
 
 // demoLanes are the simulated ways in and out, and a real camera when there is one.
 func demoLanes(camera string) []lane {
-	lanes := []lane{{laneIn, "sim:manual", "in"}, {laneOut, "sim:manual", "out"}}
+	lanes := []lane{{laneIn, "sim:manual", "in"}, {laneOut, "sim:manual", "out"}, {laneSelf, "sim:manual", "in"}}
 	if camera != "" {
 		lanes = append(lanes, lane{"camera", camera, "in"})
 	}

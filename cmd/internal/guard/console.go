@@ -52,7 +52,11 @@ func Console(gate Gate, log *slog.Logger, sim http.Handler) http.Handler {
 func Shield(h http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if p == http.ErrAbortHandler {
+				panic(p) // net/http's own way to cut a connection
+			}
+			if p != nil {
 				log.Error("console request failed", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 				http.Error(w, "internal error", http.StatusInternalServerError)
 			}
