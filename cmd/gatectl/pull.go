@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"gatepost/cmd/internal/keyfile"
@@ -74,6 +75,9 @@ func parsePull(e env, args []string) (*pullFlags, int) {
 	}
 	if f.hub == "" || f.token == "" || flags.NArg() > 0 {
 		return nil, misused(e, flags, "-hub and -token are needed, and nothing but flags")
+	}
+	if !strings.HasPrefix(f.hub, "https://") {
+		return nil, misused(e, flags, "-hub begins with https://, or the token would go in clear")
 	}
 	return f, exitOK
 }

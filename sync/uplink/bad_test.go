@@ -272,8 +272,8 @@ func TestReceiptOfAnotherKey(t *testing.T) {
 	r := newRig(t, 4)
 	r.hub.key = r.options.Key
 	r.run("the problem", func() bool { return strings.Contains(r.seen().Problem, "signature") })
-	if r.journal.Receipted() != 0 || r.seen().Online {
-		t.Errorf("receipted %d, state %+v", r.journal.Receipted(), r.seen())
+	if r.journal.Receipted() != 0 || r.seen().Online || len(r.alarmed()) != 1 {
+		t.Errorf("receipted %d, state %+v, alarms %q", r.journal.Receipted(), r.seen(), r.alarmed())
 	}
 }
 

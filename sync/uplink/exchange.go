@@ -159,7 +159,7 @@ func (u *Uplink) keep(s wire.State) error {
 	}
 	r := *s.Receipt
 	if err := r.Check(u.ReceiptKey, u.device); err != nil {
-		return fmt.Errorf("hub's answer: %w", err)
+		return &disagreement{text: "the hub's receipts do not count here: " + err.Error()}
 	}
 	if r.Seq > s.Seq {
 		return fmt.Errorf("hub's receipt is for entry %d, and it holds %d", r.Seq, s.Seq)

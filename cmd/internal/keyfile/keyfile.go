@@ -100,7 +100,7 @@ func public(path string) (crypto.PublicKey, error) {
 }
 
 // Dir reads the Ed25519 public keys of every *.pem and *.der of a folder, public keys and certificates, by the
-// file's name without its endings; a second key of one file is "NAME-2". Keys of other algorithms are left out:
+// file's name without its endings; a second key of one file is "NAME-2", and a second file of one name goes by its whole name. Keys of other algorithms are left out:
 // a folder may hold trust for other kinds of proofs too. A file that is no public key is an error.
 func Dir(dir string) (map[string]ed25519.PublicKey, error) {
 	files, err := os.ReadDir(dir)
@@ -128,7 +128,7 @@ func Dir(dir string) (map[string]ed25519.PublicKey, error) {
 				id = fmt.Sprintf("%s-%d", name, i+1)
 			}
 			if _, taken := found[id]; taken {
-				return nil, fmt.Errorf("folder of keys %s has two files for %q: rename one", dir, id)
+				id = f.Name() // NAME.der beside NAME.pem
 			}
 			found[id] = k
 		}

@@ -130,11 +130,12 @@ func TestDir(t *testing.T) {
 		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 	}
 	put("plain.der", der)
+	put("plain.pem", block("PUBLIC KEY", der))
 	put("two.pub.pem", append(block("PUBLIC KEY", der), block("PUBLIC KEY", der)...))
 	put("foreign.pem", block("CERTIFICATE", foreign(t)))
 	put("notes.txt", []byte("no key"))
 	keys, err := keyfile.Dir(dir)
-	if err != nil || len(keys) != 3 || !keys["plain"].Equal(pub) || !keys["two"].Equal(pub) || !keys["two-2"].Equal(pub) {
+	if err != nil || len(keys) != 4 || !keys["plain"].Equal(pub) || !keys["plain.pem"].Equal(pub) || !keys["two"].Equal(pub) || !keys["two-2"].Equal(pub) {
 		t.Errorf("got %d keys, %v", len(keys), err)
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
@@ -143,7 +144,7 @@ func TestDir(t *testing.T) {
 	}
 	for name, bad := range map[string][]byte{
 		"empty.pem": nil, "text.pem": []byte("hello"), "bad.der": der[:20], "private.pem": block("PRIVATE KEY", secret),
-		"damaged.pem": block("PUBLIC KEY", der[:20]), "big.pem": make([]byte, 70_000), "plain.pem": block("PUBLIC KEY", der),
+		"damaged.pem": block("PUBLIC KEY", der[:20]), "big.pem": make([]byte, 70_000),
 	} {
 		put(name, bad)
 		if _, err := keyfile.Dir(dir); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(name, ".pem")) {
