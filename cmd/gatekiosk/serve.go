@@ -64,14 +64,11 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
-	if c.Lamp.Chip != "" {
-		lamps, err := openLamps(c)
-		if err != nil {
-			return fmt.Errorf("lamps: %w", err)
-		}
-		defer lamps.Halt()
-		o.Lamp = func(f guard.Face) error { return lamps.Set(lamp.Face(f)) } // the faces without a lamp are dark
+	halt, err := openLamps(c, &o)
+	if err != nil {
+		return fmt.Errorf("lamps: %w", err)
 	}
+	defer halt()
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
@@ -246,8 +243,12 @@ func forms(c *config.Kiosk) (form.Set, error) {
 	return set, nil
 }
 
-// openLamps takes the three lines. The chip need not stay open for them.
-func openLamps(c *config.Kiosk) (*lamp.Lamp, error) {
+// openLamps takes the three lines, when there are lamps, and returns what makes them dark. The chip need not stay
+// open for them.
+func openLamps(c *config.Kiosk, o *kiosk.Options) (halt func() error, err error) {
+	if c.Lamp.Chip == "" {
+		return func() error { return nil }, nil
+	}
 	chip, err := gpiochip.Open(c.Lamp.Chip)
 	if err != nil {
 		return nil, err
@@ -259,7 +260,12 @@ func openLamps(c *config.Kiosk) (*lamp.Lamp, error) {
 			return nil, err // the lines that were taken go dark with the program, which ends on this
 		}
 	}
-	return lamp.New(pins[0], pins[1], pins[2])
+	lamps, err := lamp.New(pins[0], pins[1], pins[2])
+	if err != nil {
+		return nil, err
+	}
+	o.Lamp = func(f guard.Face) error { return lamps.Set(lamp.Face(f)) } // the faces without a lamp are dark
+	return lamps.Halt, nil
 }
 
 func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, log *slog.Logger) (*uplink.Uplink, error) {

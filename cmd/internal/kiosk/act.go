@@ -40,9 +40,8 @@ func newPending(p passage, now time.Time) *pending {
 	return &pending{q, p.claims, *p.Ask, p.direction, now}
 }
 
-// Do implements guard.Gate. What the guard has begun is finished, even if the page goes away meanwhile.
+// Do implements guard.Gate.
 func (k *Kiosk) Do(ctx context.Context, a guard.Action) error {
-	ctx = context.WithoutCancel(ctx)
 	k.turn.Lock()
 	defer k.turn.Unlock()
 	switch {

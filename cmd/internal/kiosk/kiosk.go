@@ -191,8 +191,10 @@ func (k *Kiosk) replayEntry(e entry.Entry) {
 	}
 }
 
-// keep appends an entry and tells the guard when that fails. It returns the entry's sequence, or 0.
+// keep appends an entry and tells the guard when that fails. It returns the entry's sequence, or 0. What has
+// begun is kept to the end, even if the page that asked for it has gone or the program is about to end.
 func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
+	ctx = context.WithoutCancel(ctx)
 	d, err := entry.NewDraft(k.Clock.Stamp(), body)
 	if err != nil {
 		return 0, err

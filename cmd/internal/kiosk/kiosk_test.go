@@ -225,7 +225,9 @@ func TestAnswersAtTheConsole(t *testing.T) {
 	if err := do("another", b.healthy()); err == nil {
 		t.Error("answers to another question were taken")
 	}
-	if err := do(ask.ID, b.healthy()); err != nil {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // the page was closed in the same moment
+	if err := b.Do(gone, guard.Action{Answer: &guard.Answer{ID: ask.ID, Answers: b.healthy()}}); err != nil {
 		t.Fatal(err)
 	}
 	b.want("answered", &b.State().Recent[0], entry.Admit, entry.ReasonAnswered)
