@@ -37,6 +37,12 @@ import (
 
 // serve opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing.
 func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
+	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
+	halt, err := openLamps(c, &o) // first, so that no green of a run that was killed outlives it
+	if err != nil {
+		return fmt.Errorf("lamps: %w", err)
+	}
+	defer halt()
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
@@ -59,42 +65,40 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		return err
 	}
 	defer m.Close()
-	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Device: device, Zone: c.Zone, Journal: j, Memory: m, Clock: clock, Retain: c.Retain, Log: log}
+	o.Device, o.Journal, o.Memory, o.Clock = device, j, m, clock
 	var simulator kiosk.Simulator
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
-	halt, err := openLamps(c, &o)
-	if err != nil {
-		return fmt.Errorf("lamps: %w", err)
-	}
-	defer halt()
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
 	}
-	var listener net.Listener
-	if c.Console.Listen != "" {
-		if listener, err = net.Listen("tcp", c.Console.Listen); err != nil {
-			return fmt.Errorf("console: %w", err)
-		}
-		defer listener.Close()
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	if c.Uplink.Hub != "" {
-		u, err := newUplink(ctx, c, key, j, k, log)
-		if err != nil {
-			return err
-		}
-		g.Go(func() error { return u.Run(ctx) })
+	handOn, err := newUplink(ctx, c, key, j, k, log)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(c.Console.Listen)
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
 	}
 	if listener != nil {
 		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, simulator.Handler())) })
 		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
 	}
+	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Run(ctx); return nil })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
 	return g.Wait()
+}
+
+// listen returns nil where there is no address.
+func listen(address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	return net.Listen("tcp", address)
 }
 
 // deviceKey reads the device's key, and makes one at the first start.
@@ -268,7 +272,11 @@ func openLamps(c *config.Kiosk, o *kiosk.Options) (halt func() error, err error)
 	return lamps.Halt, nil
 }
 
-func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, log *slog.Logger) (*uplink.Uplink, error) {
+// newUplink returns what hands entries on until its context ends.
+func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, log *slog.Logger) (run func(context.Context) error, err error) {
+	if c.Uplink.Hub == "" {
+		return func(context.Context) error { return nil }, nil // entries stay here
+	}
 	receipts, err := keyfile.Public(c.Uplink.ReceiptKey)
 	if err != nil {
 		return nil, fmt.Errorf("hub's receipt key: %w", err)
@@ -283,10 +291,11 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 			return nil, fmt.Errorf("hub's certificate authority: no certificate in %s", c.Uplink.CA)
 		}
 	}
-	return uplink.New(j, uplink.Options{
+	u := uplink.New(j, uplink.Options{
 		Hub: c.Uplink.Hub, CA: roots, Key: key, ReceiptKey: receipts, Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
 		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) },
-	}), nil
+	})
+	return u.Run, nil
 }
 
 // version returns what the build knows of itself.
