@@ -45,6 +45,9 @@ func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the programs")
 	}
+	if _, err := programs(); err != nil { // once, so that a machine that has never built them has time for the story
+		t.Fatal(err)
+	}
 	addrs, err := freeAddrs(1)
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +88,9 @@ func TestDemo(t *testing.T) {
 func TestViewerBreaksThings(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the programs")
+	}
+	if _, err := programs(); err != nil { // once, so that a machine that has never built them has time for the story
+		t.Fatal(err)
 	}
 	addrs, err := freeAddrs(1)
 	if err != nil {

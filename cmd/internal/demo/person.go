@@ -23,6 +23,8 @@ var (
 	son   = person{"Vũ Mẫu Sơn", "1983", "001083000505"}
 	mai   = person{"Lý Mẫu Mai", "1997", "001197000606"}
 
+	an = person{"Phan Mẫu An", "1990", "001090000707"} // comes once, so that nobody finds them already in
+
 	everyone = []person{dung, huong, son, mai}
 )
 
@@ -60,7 +62,7 @@ const shortest = 8
 // secrets returns what must stand in no file of a run: every name as written and in capitals, every number, and
 // the viewer's own name.
 func (d *demo) secrets() (all []string) {
-	for _, p := range []person{dung, lan, huong, khoi, son, mai} {
+	for _, p := range []person{dung, lan, huong, khoi, son, mai, an} {
 		all = append(all, p.name, strings.ToUpper(p.name), p.number)
 	}
 	d.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"time"
 
 	"gatepost/cmd/internal/guard"
@@ -28,7 +29,7 @@ const (
 // goes wrong is told and counted, and the story goes on; an error means that it cannot.
 func (d *demo) tell(ctx, until context.Context, built <-chan error) error {
 	d.people(until)
-	if err := d.waitBuilt(ctx, built); err != nil {
+	if err := d.waitBuilt(ctx, until, built); err != nil {
 		return err
 	}
 	if err := d.hub.start(); err != nil {
@@ -49,7 +50,8 @@ func (d *demo) tell(ctx, until context.Context, built <-chan error) error {
 	if until.Err() == nil {
 		d.say("now people come and go until %s; the page has buttons to break things", d.end())
 	}
-	return d.crowd(until)
+	d.crowd(until)
+	return nil
 }
 
 func (d *demo) end() string {
@@ -162,20 +164,33 @@ func (d *demo) answer(ask *guard.Question) error {
 	return d.do(guard.Action{Answer: &guard.Answer{ID: ask.ID, Answers: healthy(d.form)}})
 }
 
-// waitBuilt waits for the hub's program.
-func (d *demo) waitBuilt(ctx context.Context, built <-chan error) error {
+// waitBuilt waits for the hub's program. People come all the while.
+func (d *demo) waitBuilt(ctx, until context.Context, built <-chan error) error {
 	select {
 	case err := <-built:
 		return err
 	default:
 		d.say("the hub is still compiling; the gate does not mind")
 	}
+	until, stop := context.WithCancel(until)
+	var people sync.WaitGroup
+	people.Go(func() { d.crowd(until) })
+	defer people.Wait()
+	defer stop()
 	select {
 	case err := <-built:
-		return err
+		stop()
+		people.Wait()
+		return errors.Join(err, await(ctx, seen, "the end of the crowd", d.empty))
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// empty reports whether nobody is before the simulated cameras.
+func (d *demo) empty() bool {
+	n, err := d.waiting()
+	return err == nil && n == 0
 }
 
 // hubAppears sees the backlog go.
@@ -204,7 +219,7 @@ func (d *demo) settled() bool {
 
 // killed ends the kiosk in mid-scan and checks that its last green is still there.
 func (d *demo) killed(ctx context.Context) error {
-	text, err := d.declare(mai, healthy(d.form), time.Now())
+	text, err := d.declare(an, healthy(d.form), time.Now())
 	if err != nil {
 		return err
 	}
@@ -262,13 +277,13 @@ func (d *demo) curl(ctx context.Context) error {
 }
 
 // crowd lets invented people come and go until ctx ends.
-func (d *demo) crowd(ctx context.Context) error {
+func (d *demo) crowd(ctx context.Context) {
 	tick := time.NewTicker(breather)
 	defer tick.Stop()
 	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 		who := everyone[i%len(everyone)]
@@ -276,10 +291,12 @@ func (d *demo) crowd(ctx context.Context) error {
 		if i/len(everyone)%2 == 1 {
 			lane = laneOut
 		} else if i%3 != 2 {
-			var err error
-			if text, err = d.declare(who, healthy(d.form), time.Now()); err != nil {
-				return err
+			declared, err := d.declare(who, healthy(d.form), time.Now())
+			if err != nil {
+				d.miss("a declaration cannot be issued: %v", err)
+				return
 			}
+			text = declared
 		}
 		if err := d.show(lane, text); err != nil && ctx.Err() == nil {
 			d.say("nobody comes: %v", err) // the viewer has killed the kiosk

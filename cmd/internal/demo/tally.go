@@ -63,10 +63,7 @@ func (d *demo) finish() error {
 		return err
 	}
 	last := time.Now()
-	err := await(ctx, drain, "the end of the last person", func() bool {
-		n, err := d.waiting()
-		return err == nil && n == 0
-	})
+	err := await(ctx, drain, "the end of the last person", d.empty)
 	err = errors.Join(err, await(ctx, drain-time.Since(last), "the last receipt", d.settled))
 	d.kiosk.stop()
 	t, countErr := d.count(ctx)
