@@ -11,7 +11,7 @@ help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 run: ## show the whole gate on this machine (DEMO_FOR=20s ends by itself, DEMO_CAMERA=v4l:/dev/video0 takes a camera)
-	@$(GO) run ./cmd/gatectl demo
+	@$(GO) build -o bin/gatectl ./cmd/gatectl && exec bin/gatectl demo
 
 build: ## the three programs, in bin/
 	$(GO) build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
