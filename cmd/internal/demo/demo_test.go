@@ -57,7 +57,7 @@ func TestDemo(t *testing.T) {
 	defer cancel()
 	seen := make(chan map[string]string, 1)
 	go func() { seen <- look(t, ctx, "http://"+addrs[0]+"/") }()
-	if err := Run(ctx, Options{For: 30 * time.Second, Page: addrs[0], Out: &out}); err != nil {
+	if err := Run(ctx, Options{For: 40 * time.Second, Page: addrs[0], Out: &out}); err != nil {
 		t.Errorf("demo: %v", err)
 	}
 	t.Logf("\n%s", out.String())
@@ -99,7 +99,7 @@ func TestViewerBreaksThings(t *testing.T) {
 	base := "http://" + addrs[0] + "/"
 	var out paper
 	done := make(chan error, 1)
-	go func() { done <- Run(t.Context(), Options{For: 30 * time.Second, Page: addrs[0], Out: &out}) }()
+	go func() { done <- Run(t.Context(), Options{For: 40 * time.Second, Page: addrs[0], Out: &out}) }()
 	press := func(button string) {
 		r, err := local.Post(base+button, "application/x-www-form-urlencoded", nil)
 		if err != nil {
