@@ -25,7 +25,7 @@ deps: ## what the tests need from Debian; a root user's machine gets it, others 
 	@.ci/deps
 
 lint: ## format, vet, staticcheck, and the builds that ship
-	@test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)" || { echo "run make format"; exit 1; }
+	@files=$$($(GOFUMPT) -l .) && test -z "$$files" || { echo "not formatted: $$files; run make format"; exit 1; }
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/gatekiosk
