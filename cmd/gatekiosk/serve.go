@@ -125,8 +125,8 @@ func openMemory(c *config.Kiosk, clock *wall.Clock) (*memory.Memory, error) {
 	return m, nil
 }
 
-// written is when this program was: no gate ran before, whatever a clock says.
-var written = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+// written lies before any gate ran: a clock that says less was never set.
+var written = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // recentEntries is how far back newClock looks for a time that was trusted.
 const recentEntries = 50_000
