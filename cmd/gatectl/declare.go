@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"image/png"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"gatepost/cmd/internal/keyfile"
@@ -26,6 +30,9 @@ const declareHelp = `usage: gatectl declare -form ID[/VERSION] -key declarer.key
 Signs a declaration and prints the text of its code, which begins with HD1:. Every question of the form needs
 an answer; "gatectl form check" tells them. With -tail, the last four digits of the card, or -qid the person's
 bare code is recognised at the gate afterwards.
+
+What stands on a command line can be seen by everybody on the machine: with -in - (or a file) the flags come
+as lines, such as name=NAME, year=1990, answer=travel=no.
 
 `
 
@@ -55,8 +62,14 @@ func declare(_ context.Context, e env, args []string) int {
 	fs.StringVar(&r.png, "png", "", "draw the code into this file too")
 	fs.StringVar(&r.forms, "forms", "", "folder with more signed forms")
 	fs.StringVar(&r.publisher, "publisher", "", "public key that signed them")
+	in := fs.String("in", "", "read more flags from this `FILE`, - for standard input, one FLAG=VALUE a line")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
+	}
+	if *in != "" {
+		if err := readFlags(e, fs, *in); err != nil {
+			return misused(e, fs, err.Error())
+		}
 	}
 	if r.form == "" || r.key == "" || r.person.Name == "" || r.person.Birth == "" || fs.NArg() > 0 {
 		return misused(e, fs, "-form, -key, -name and -year are needed, and nothing beside the flags")
@@ -75,6 +88,34 @@ func declare(_ context.Context, e env, args []string) int {
 	}
 	fmt.Fprintln(e.out, text)
 	return exitOK
+}
+
+// maxFlags is the most bytes of flags that are read from a file.
+const maxFlags = 64 << 10
+
+// readFlags sets flags from the lines of a file. Its errors name the line and the flag, never the value.
+func readFlags(e env, fs *flag.FlagSet, path string) error {
+	in := e.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	lines := bufio.NewScanner(io.LimitReader(in, maxFlags))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || fs.Lookup(name) == nil || fs.Set(name, value) != nil {
+			return fmt.Errorf("-in: line %d does not set a flag of this command", n)
+		}
+	}
+	return lines.Err()
 }
 
 func (r *request) issue() (string, error) {
