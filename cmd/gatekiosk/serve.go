@@ -137,28 +137,16 @@ func newClock(c *config.Kiosk, j *journal.Journal, now func() time.Time) (*wall.
 	if err != nil {
 		return nil, err
 	}
-	seen, after := written, j.First()-1
-	if head := j.Head().Seq; head > after+recentEntries {
-		after = head - recentEntries
-	}
-	for {
-		raws, err := j.Range(after, 500, 1<<20)
+	seen := written
+	for e, err := range j.Last(recentEntries) {
 		if err != nil {
 			return nil, fmt.Errorf("read journal for the time: %w", err)
 		}
-		if len(raws) == 0 {
-			return wall.New(wall.Options{Now: now, Synced: synced, Seen: seen}), nil
-		}
-		for _, raw := range raws {
-			e, err := entry.Parse(raw)
-			if err != nil {
-				return nil, fmt.Errorf("read journal for the time: %w", err)
-			}
-			if after = e.Seq; e.Trust >= entry.TrustClock && e.Wall.After(seen) {
-				seen = e.Wall
-			}
+		if e.Trust >= entry.TrustClock && e.Wall.After(seen) {
+			seen = e.Wall
 		}
 	}
+	return wall.New(wall.Options{Now: now, Synced: synced, Seen: seen}), nil
 }
 
 // configure fills in what the configuration's files say: keys, forms, policy, lanes.

@@ -27,6 +27,7 @@ func guess(b []byte) encoding.Encoding {
 }
 
 // charsetOf returns the charset of an ECI assignment number (AIM ITS/04-023), or nil for one that is not known here.
+// It is long because it is a table, one number a line, and a switch is one that nobody can change.
 func charsetOf(eci int) encoding.Encoding {
 	switch eci {
 	case 0, 2:

@@ -182,3 +182,23 @@ func TestChangedWakes(t *testing.T) {
 	fill(t, j, 2)
 	<-j.Changed()
 }
+
+func TestLast(t *testing.T) {
+	j := open(t, t.TempDir())
+	fill(t, j, 1200) // more than one read
+	for n, first := range map[uint64]uint64{0: 1201, 1: 1200, 700: 501, 1200: 1, 5000: 1} {
+		want := first
+		for e, err := range j.Last(n) {
+			if err != nil || e.Seq != want {
+				t.Fatalf("last %d: entry %d, want %d, %v", n, e.Seq, want, err)
+			}
+			want++
+		}
+		if want != 1201 {
+			t.Errorf("last %d: ended before entry %d", n, want)
+		}
+	}
+	for range j.Last(1200) {
+		break // who has seen enough may leave
+	}
+}

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -45,6 +46,33 @@ func (j *Journal) Range(after uint64, max, maxBytes int) (list [][]byte, err err
 		return nil, fmt.Errorf("read journal after %d: %w", after, err)
 	}
 	return list, nil
+}
+
+// Last returns the newest n entries, the oldest of them first. An error ends it.
+func (j *Journal) Last(n uint64) iter.Seq2[entry.Entry, error] {
+	return func(yield func(entry.Entry, error) bool) {
+		after := j.First() - 1
+		if head := j.Head().Seq; head > after+n {
+			after = head - n
+		}
+		for {
+			raws, err := j.Range(after, 500, 1<<20)
+			if err != nil {
+				yield(entry.Entry{}, err)
+				return
+			}
+			if len(raws) == 0 {
+				return
+			}
+			for _, raw := range raws {
+				e, err := entry.Parse(raw)
+				if !yield(e, err) || err != nil {
+					return
+				}
+				after = e.Seq
+			}
+		}
+	}
 }
 
 // get returns the bytes of entry seq, valid within the transaction of b.

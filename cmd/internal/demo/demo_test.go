@@ -40,24 +40,32 @@ func (p *paper) String() string {
 
 var lastLine = regexp.MustCompile(`\nshown=\d+ admitted=\d+ refused=\d+ stored=(\d+) hub=(\d+) pulled=(\d+) receipted=(\d+) lost=0 doubled=0 names_on_disk=0\n$`)
 
-// TestDemo runs the whole gate, programs and all, while a browser looks on. No page may show a full name.
-func TestDemo(t *testing.T) {
+// freePage builds the programs, so that a machine that has never built them has time for the story, and returns
+// where a viewer's page can listen.
+func freePage(t *testing.T) string {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and runs the programs")
 	}
-	if _, err := programs(); err != nil { // once, so that a machine that has never built them has time for the story
+	if _, err := programs(); err != nil {
 		t.Fatal(err)
 	}
 	addrs, err := freeAddrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return addrs[0]
+}
+
+// TestDemo runs the whole gate, programs and all, while a browser looks on. No page may show a full name.
+func TestDemo(t *testing.T) {
+	page := freePage(t)
 	var out paper
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	seen := make(chan map[string]string, 1)
-	go func() { seen <- look(t, ctx, "http://"+addrs[0]+"/") }()
-	if err := Run(ctx, Options{For: 40 * time.Second, Page: addrs[0], Out: &out}); err != nil {
+	go func() { seen <- look(t, ctx, "http://"+page+"/") }()
+	if err := Run(ctx, Options{For: 40 * time.Second, Page: page, Out: &out}); err != nil {
 		t.Errorf("demo: %v", err)
 	}
 	t.Logf("\n%s", out.String())
@@ -86,20 +94,11 @@ func TestDemo(t *testing.T) {
 
 // TestViewerBreaksThings presses every button of the viewer's page, in the middle of the story.
 func TestViewerBreaksThings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and runs the programs")
-	}
-	if _, err := programs(); err != nil { // once, so that a machine that has never built them has time for the story
-		t.Fatal(err)
-	}
-	addrs, err := freeAddrs(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := "http://" + addrs[0] + "/"
+	page := freePage(t)
+	base := "http://" + page + "/"
 	var out paper
 	done := make(chan error, 1)
-	go func() { done <- Run(t.Context(), Options{For: 40 * time.Second, Page: addrs[0], Out: &out}) }()
+	go func() { done <- Run(t.Context(), Options{For: 40 * time.Second, Page: page, Out: &out}) }()
 	press := func(button string) {
 		r, err := local.Post(base+button, "application/x-www-form-urlencoded", nil)
 		if err != nil {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gatepost/cmd/internal/supervise"
 )
 
 //go:embed page
@@ -57,7 +59,7 @@ func Shield(h http.Handler, log *slog.Logger) http.Handler {
 				panic(p) // net/http's own way to cut a connection
 			}
 			if p != nil {
-				log.Error("console request failed", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				log.Error("console request failed", "path", r.URL.Path, "panic", supervise.Describe(p), "stack", string(debug.Stack()))
 				http.Error(w, "internal error", http.StatusInternalServerError)
 			}
 		}()

@@ -74,7 +74,7 @@ type Kiosk struct {
 
 const (
 	maxRecent  = 20
-	maxAlarm   = 500    // bytes of an alarm's text
+	maxFault   = 500    // bytes of a fault's text in an entry
 	maxReplay  = 50_000 // entries that are looked through at start for who passed today
 	pruneEvery = time.Hour
 	watchEvery = time.Second
@@ -100,7 +100,7 @@ func (k *Kiosk) Run(ctx context.Context) {
 	k.keep(ctx, entry.Boot{Program: k.Program}) // here and below, a journal that fails tells of itself
 	if doubt := k.Journal.Doubt(); doubt != "" {
 		k.Log.Error("journal is in doubt", "why", doubt)
-		k.keep(ctx, entry.Fault{Part: "journal", Text: doubt + ": the newest entries may be missing"})
+		k.keepFault(ctx, entry.Fault{Part: "journal", Text: doubt + ": the newest entries may be missing"})
 	}
 	var wg sync.WaitGroup
 	for _, l := range k.lanes {
@@ -146,27 +146,13 @@ func (k *Kiosk) watch(ctx context.Context) {
 
 // replay tells the memory who passed today and fills the list of recent verdicts, after a restart.
 func (k *Kiosk) replay() error {
-	after := k.Journal.First() - 1
-	if head := k.Journal.Head().Seq; head > after+maxReplay {
-		after = head - maxReplay
-	}
-	for {
-		raws, err := k.Journal.Range(after, 500, 1<<20)
+	for e, err := range k.Journal.Last(maxReplay) {
 		if err != nil {
 			return err
 		}
-		if len(raws) == 0 {
-			return nil
-		}
-		for _, raw := range raws {
-			e, err := entry.Parse(raw)
-			if err != nil {
-				return err
-			}
-			after = e.Seq
-			k.replayEntry(e)
-		}
+		k.replayEntry(e)
 	}
+	return nil
 }
 
 func (k *Kiosk) replayEntry(e entry.Entry) {
@@ -210,17 +196,26 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 	return e.Seq, nil
 }
 
-// retryJournal finds out whether a journal that could not be written can be again, without waiting for a person.
+// keepFault keeps what befell a part. Its text may come from a driver or a hub and is cut, for an entry has its
+// bounds; a journal that cannot keep it has a fault of its own by then.
+func (k *Kiosk) keepFault(ctx context.Context, f entry.Fault) error {
+	f.Text = strings.ToValidUTF8(f.Text[:min(len(f.Text), maxFault)], "")
+	_, err := k.keep(ctx, f)
+	return err
+}
+
+// retryJournal finds out whether a journal that could not be written can be again, without waiting for a person,
+// and takes the fault off every lane's screen then: the next person may have come to another lane meanwhile.
 func (k *Kiosk) retryJournal(ctx context.Context) {
-	k.mu.Lock()
-	broken := k.faults["journal"] != ""
-	k.mu.Unlock()
-	if !broken {
-		return
-	}
 	k.turn.Lock()
 	defer k.turn.Unlock()
-	if _, err := k.keep(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}); err != nil {
+	k.mu.Lock()
+	broken, standing := k.faults["journal"] != "", false
+	for _, s := range k.shown {
+		standing = standing || s.Verdict == entry.Failed
+	}
+	k.mu.Unlock()
+	if broken && k.keepFault(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}) != nil || !broken && !standing {
 		return
 	}
 	k.change(func() {
@@ -241,8 +236,7 @@ func (k *Kiosk) SetUplink(s uplink.State) {
 func (k *Kiosk) Alarm(ctx context.Context, text string) {
 	k.Log.Error("uplink alarm", "text", text)
 	k.setFault("uplink", text)
-	// A journal that fails has a fault of its own by then. What a hub writes is cut: an entry has its bounds.
-	k.keep(ctx, entry.Fault{Part: "uplink", Text: strings.ToValidUTF8(text[:min(len(text), maxAlarm)], "")})
+	k.keepFault(ctx, entry.Fault{Part: "uplink", Text: text})
 }
 
 // setFault tells the guard of a part's fault, and reports whether it is news; an empty text clears it.

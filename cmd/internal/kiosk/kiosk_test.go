@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/device"
@@ -495,6 +496,58 @@ func TestLampAndScreensAgree(t *testing.T) {
 	b.clear(standing)
 	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || lamp != guard.Ask {
 		t.Errorf("lamp %q beside %+v", lamp, s)
+	}
+}
+
+// A fault goes from every lane's screen once the journal is written again, also when somebody at another lane was
+// the first to find that out.
+func TestFaultLeavesEveryScreen(t *testing.T) {
+	b := newBench(t)
+	var lamp guard.Face
+	b.Lamp = func(f guard.Face) error { lamp = f; return nil }
+	other := &lane{Lane: Lane{Name: "gate-2", Direction: entry.In}}
+	b.lanes = append(b.lanes, other)
+	good := b.Journal
+	b.Journal = closedJournal(t)
+	b.show(cardA)
+	if lamp != guard.Broken {
+		t.Fatalf("lamp %q without a journal", lamp)
+	}
+	b.Journal = good
+	b.see(t.Context(), other, []string{cardB})
+	b.retryJournal(t.Context())
+	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || lamp != guard.Ask {
+		t.Errorf("lamp %q beside %+v", lamp, s)
+	}
+}
+
+func closedJournal(t *testing.T) *journal.Journal {
+	t.Helper()
+	j, err := journal.Open(t.TempDir(), journal.Options{Device: "0123456789abcdef"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// Whatever a driver or a hub says of itself fits an entry, and is no fault of the journal.
+func TestLongFaultsAreCut(t *testing.T) {
+	b := newBench(t)
+	b.Alarm(t.Context(), strings.Repeat("Ắ", 9000))
+	raws, err := b.Journal.Range(0, 10, 1<<20)
+	if err != nil || len(raws) != 1 {
+		t.Fatalf("%d entries, %v", len(raws), err)
+	}
+	e, _ := entry.Parse(raws[0])
+	f, err := entry.Decode[entry.Fault](e)
+	if err != nil || len(f.Text) == 0 || len(f.Text) > maxFault || !utf8.ValidString(f.Text) {
+		t.Errorf("%d bytes, %v", len(f.Text), err)
+	}
+	if s := b.State(); len(s.Faults) != 1 {
+		t.Errorf("faults %q", s.Faults)
 	}
 }
 

@@ -29,6 +29,7 @@ const frozen = 3 * time.Second
 type lane struct {
 	Lane
 	source Source // nil while it is gone
+	known  bool   // whether ok was ever found out
 	ok     bool
 	text   string    // why it is not ok
 	frames uint64    // at the last check
@@ -83,20 +84,20 @@ func (k *Kiosk) checkLane(ctx context.Context, l *lane) {
 	}
 }
 
-// setLane notes the lane's health, and keeps an entry when it turns.
+// setLane notes the lane's health, and keeps an entry when it turns; that a lane works from the start is no news.
 func (k *Kiosk) setLane(ctx context.Context, l *lane, ok bool, text string) {
 	k.mu.Lock()
-	turned, same := l.ok != ok, l.ok == ok && l.text == text
-	first := l.text == "starting"
+	same, news := l.known && l.ok == ok && l.text == text, !ok
+	if l.known {
+		news = l.ok != ok
+	}
 	k.mu.Unlock()
 	if same {
 		return
 	}
-	k.change(func() { l.ok, l.text = ok, text })
-	if (turned && !first) || !ok {
+	k.change(func() { l.known, l.ok, l.text = true, ok, text })
+	if news {
 		k.Log.Info("lane", "name", l.Name, "ok", ok, "text", text)
-	}
-	if turned && !(first && ok) || first && !ok {
-		k.keep(ctx, entry.Fault{Part: "camera", Text: l.Name + ": " + text, Clear: ok})
+		k.keepFault(ctx, entry.Fault{Part: "camera", Text: l.Name + ": " + text, Clear: ok})
 	}
 }

@@ -2,6 +2,7 @@ package kiosk
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -117,7 +118,9 @@ func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) error {
 	now, keys := k.when(stamp), p.claims.Keys()
 	var err error
 	if p.Forget {
-		err = k.Memory.Forget(keys, now)
+		if err = k.Memory.Forget(keys, now); err != nil {
+			err = fmt.Errorf("forget what was declared: %w", err)
+		}
 	}
 	tag := k.Memory.Tag(keys, now)
 	var seq uint64
@@ -226,7 +229,7 @@ func (k *Kiosk) light() {
 	}
 	if err := k.Lamp(gravest); err != nil {
 		k.Log.Warn("lamp does not light", "error", err)
-		return
+		gravest = "" // nobody knows; the next face is set in any case
 	}
 	k.lit = gravest
 }

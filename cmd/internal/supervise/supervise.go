@@ -4,8 +4,10 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -23,7 +25,7 @@ func Run(ctx context.Context, log *slog.Logger, name string, part func(context.C
 	wait := FirstWait
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := guard(ctx, part)
+		err := guard(ctx, log, name, part)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -40,11 +42,24 @@ func Run(ctx context.Context, log *slog.Logger, name string, part func(context.C
 	}
 }
 
+// errPanic is all that is told of a panic outside the log: its value and its stack are for engineers.
+var errPanic = errors.New("internal error, see the log")
+
+// Describe says what a panic was, for the log. Of its values only the runtime's own are told in full: any other may
+// hold what somebody showed.
+func Describe(p any) string {
+	if r, ok := p.(runtime.Error); ok {
+		return r.Error()
+	}
+	return fmt.Sprintf("%T", p)
+}
+
 // guard turns a panic of part into an error, so that one lane cannot take the gate down.
-func guard(ctx context.Context, part func(context.Context) error) (err error) {
+func guard(ctx context.Context, log *slog.Logger, name string, part func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			log.Error("part panicked", "part", name, "panic", Describe(p), "stack", string(debug.Stack()))
+			err = errPanic
 		}
 	}()
 	return part(ctx)

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,7 +16,8 @@ func TestRunStartsAgain(t *testing.T) {
 		var starts []time.Duration
 		var reports []string
 		began := time.Now()
-		Run(t.Context(), slog.New(slog.DiscardHandler), "part", func(context.Context) error {
+		var log bytes.Buffer
+		Run(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), "part", func(context.Context) error {
 			starts = append(starts, time.Since(began))
 			switch len(starts) {
 			case 1:
@@ -29,8 +31,11 @@ func TestRunStartsAgain(t *testing.T) {
 		if len(starts) != 3 || starts[1] != want[1] || starts[2] != want[2] {
 			t.Errorf("starts at %v, want %v", starts, want)
 		}
-		if len(reports) != 2 || reports[0] != "gone" || !strings.HasPrefix(reports[1], "panic: mad") {
+		if len(reports) != 2 || reports[0] != "gone" || reports[1] != errPanic.Error() {
 			t.Errorf("reports %q", reports)
+		}
+		if !strings.Contains(log.String(), "part panicked") || strings.Contains(log.String(), "mad") {
+			t.Errorf("the log tells no panic, or its value:\n%s", log.String())
 		}
 	})
 }
