@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 HEADER = struct.Struct(">BBQIqQB32s")  # version, kind, sequence, boot, wall, mono, trust, hash of the entry before
 KINDS = {  # the name, and what the body's keys 1, 2, 3, … are called
-    1: ("passage", "lane direction verdict form tag sealed"), 2: ("boot", "program before"), 3: ("gap", "first last why"),
+    1: ("passage", "lane direction verdict form tag sealed"), 2: ("boot", "program before"), 3: ("gap", "first last why hands_on"),
     4: ("undo", "undoes"), 5: ("purge", "first last receipt"), 6: ("handover", "old_device old_seq old_hash"),
     7: ("fault", "part text clear"),
 }
@@ -133,7 +133,7 @@ def unseal(sealed, authority):
 
 
 def decode(b):
-    """Returns what an entry's bytes say, and the hash of the entry before."""
+    """Returns what an entry's bytes say, and the head behind which it stands: a sequence and a hash."""
     need(HEADER.size <= len(b) <= 8192 and b[0] == 1, "an entry is of another version or size")
     _, kind, seq, boot, wall, mono, trust, before = HEADER.unpack_from(b)
     need(seq > 1 or seq == 1 and not any(before), "an entry has sequence 0, or is the first and has one before it")
@@ -148,7 +148,12 @@ def decode(b):
     for field, codes in CODES.items():
         if field in e:
             e[field] = codes.get(e[field], f"{field}-{e[field]}")
-    return e, before.hex()
+    place = seq - 1
+    if kind == 3 and 0 < e["first"] <= e["last"] and e["last"] in (seq, seq - 1):  # it stands for lost entries
+        place = e["first"] - 1
+        if e["last"] == seq and "hands_on" in e:
+            e["hash"] = e["hands_on"].hex()
+    return e, [place, before.hex()]
 
 
 class Chains:
@@ -161,15 +166,15 @@ class Chains:
 
     def add(self, line):
         """Takes a line of the pull; returns the entries that are proved with it, none or a whole batch."""
-        (e, before), device = decode(b64decode(line["entry"], validate=True)), line["device"]
+        (e, head), device = decode(b64decode(line["entry"], validate=True)), line["device"]
         where = f"entry {e['seq']} of device {device}"
         for field in SHOWN.split():  # what the hub says beside the bytes; empty ones are left out there
             said, true = line.get(field), e.get(field)
             if isinstance(true, bytes):
                 true = b64encode(true).decode() if field == "sealed" else true.hex()
             need((said or None) == (true or None), f"{where}: {field} is not what its bytes say")
-        head = [e["seq"] - 1, before]
-        need(self.heads.get(device, head) == head, f"{where} does not follow the entry before")
+        last = self.heads.get(device, head)  # the hub may hold some of what a gap says is lost
+        need(last == head or head[0] < last[0] < e["seq"], f"{where} does not follow the entry before")
         need(not self.batch or self.batch[0][0] == device and len(self.batch) < 500, f"{where}: no end of its batch")
         self.heads[device], self.cursor = [e["seq"], e["hash"]], line["cursor"]
         self.batch.append((device, head, e))

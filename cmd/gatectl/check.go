@@ -12,7 +12,7 @@ import (
 
 const checkHelp = `usage: gatectl check [-receipt-key FILE] DIR
 
-Reads the whole journal in DIR, changes nothing, and prints a report in JSON: every page in use, every
+Reads the whole journal in DIR (a kiosk's DATA/journal), changes nothing, and prints a report in JSON: every page in use, every
 link of the chain from the first entry to the last, and that the hub's receipt lies on it.
 Exit status: 0 whole, 1 damaged, 2 usage, 3 in use by a kiosk or not to be read at all.
 

@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 	if code != exitOK || r.Device != "0011223344556677" || r.First != 1 || r.Last != 40 || r.Entries != 40 || r.Head != head.Hash.String() || len(r.Damage) != 0 {
 		t.Errorf("whole: %d, %+v, %s", code, r, stderr)
 	}
-	path := filepath.Join(dir, "journal.db")
+	path := filepath.Join(dir, "0000000000000001.db")
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestCheck(t *testing.T) {
 
 func TestCheckTellsWhatItCannotRead(t *testing.T) {
 	strange := t.TempDir()
-	if err := os.WriteFile(filepath.Join(strange, "journal.db"), []byte("This is no journal."), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(strange, "0000000000000001.db"), []byte("This is no journal."), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

@@ -38,6 +38,7 @@ func commands() []command {
 		{"form", "check FILE… | sign -key FILE FILE…", "explains forms and their faults, or signs them", formCommand},
 		{"read", "[-reps N] [-manifest M.tsv | FILE…]", "reads the codes in pictures, and what that costs", read},
 		{"check", "[-receipt-key FILE] DIR", "reads a kiosk's whole journal and tells whether it is sound", check},
+		{"salvage", "DIR NEW", "copies what can be read of a damaged journal", salvage},
 		{"demo", "[-for 20s] [-camera SOURCE] [-page ADDRESS]", "shows the whole gate on this machine", runDemo},
 		{"pull", "-hub URL -token FILE [-ca FILE] [-after CURSOR] …", "fetches entries from a hub, as lines of JSON", pullCommand},
 	}

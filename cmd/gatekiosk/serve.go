@@ -51,7 +51,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		return err
 	}
 	device := entry.DeviceID(key.Public().(ed25519.PublicKey))
-	j, err := journal.Open(c.Data, journal.Options{Device: device})
+	j, err := journal.Open(filepath.Join(c.Data, "journal"), journal.Options{Device: device})
 	if err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}

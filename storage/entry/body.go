@@ -51,11 +51,14 @@ type Boot struct {
 	Before  string `cbor:"2,keyasint,omitempty"` // why the last run ended, where it is known
 }
 
-// A Gap is the body of KindGap: the entries from First to Last are lost or in doubt.
+// A Gap is the body of KindGap: the entries from First to Last are lost or in doubt. It is the one kind of entry
+// that may skip sequences, see Head.Follow: it stands behind the gap, under Last+1, or, where later entries are still
+// here, in the place of entry Last, whose Hash the next entry carries.
 type Gap struct {
 	First uint64 `cbor:"1,keyasint"`
 	Last  uint64 `cbor:"2,keyasint"`
 	Why   string `cbor:"3,keyasint"`
+	Hash  []byte `cbor:"4,keyasint,omitempty"` // of entry Last; only in its place
 }
 
 // An Undo is the body of KindUndo: the passage at Seq does not count.

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 const (
@@ -161,17 +163,72 @@ func Parse(raw []byte) (Entry, error) {
 	return e, nil
 }
 
-// Follow checks that raw is the entry that comes right after h and returns the head behind it.
+// HeadOf returns the head behind an entry: its hash, or the hash that a gap hands on in the place of a lost entry.
+func HeadOf(raw []byte) (Head, error) {
+	e, err := Parse(raw)
+	if err != nil {
+		return Head{}, err
+	}
+	h := Head{e.Seq, HashOf(raw)}
+	if g, err := Decode[Gap](e); err == nil && g.Last == e.Seq && len(g.Hash) == len(h.Hash) {
+		h.Hash = Hash(g.Hash)
+	}
+	return h, nil
+}
+
+// Before returns the head whose hash e carries: that of the entry right before it, or before the gap that it stands for.
+func (e Entry) Before() Head {
+	h := Head{e.Seq - 1, e.Prev}
+	if g, err := Decode[Gap](e); err == nil && g.skips(e.Seq) {
+		h.Seq = g.First - 1
+	}
+	return h
+}
+
+// skips reports whether g stands for the entries before seq, rather than telling of older ones.
+func (g Gap) skips(seq uint64) bool {
+	return g.First > 0 && g.First <= g.Last && (g.Last == seq || g.Last == seq-1)
+}
+
+// Follow checks that raw is the entry that comes right after h and returns the head behind it. A gap may also follow
+// an entry that it says is lost: whoever holds the chain may have got that entry before the device lost it.
 func (h Head) Follow(raw []byte) (Head, error) {
 	e, err := Parse(raw)
 	if err != nil {
 		return h, err
 	}
-	if e.Seq != h.Seq+1 {
+	before := e.Before()
+	switch {
+	case before.Seq < h.Seq && h.Seq < e.Seq: // only a gap has more than one sequence between the two
+	case before.Seq != h.Seq:
 		return h, fmt.Errorf("entry %d does not follow entry %d", e.Seq, h.Seq)
-	}
-	if e.Prev != h.Hash {
+	case before.Hash != h.Hash:
 		return h, fmt.Errorf("entry %d does not carry the hash of entry %d", e.Seq, h.Seq)
 	}
-	return Head{e.Seq, HashOf(raw)}, nil
+	return HeadOf(raw)
+}
+
+// Size returns how many bytes of b the entry has that b begins with, 0 when it begins with none: its body, which is one
+// CBOR item, tells its end. Bytes that only look like an entry may get a size, too; the chain tells.
+func Size(b []byte) int {
+	if len(b) <= headerSize || b[0] != Version {
+		return 0
+	}
+	body := b[headerSize:min(len(b), MaxSize)]
+	var item cbor.RawMessage
+	rest, err := decoding.UnmarshalFirst(body, &item)
+	if err != nil {
+		return 0
+	}
+	return headerSize + len(body) - len(rest)
+}
+
+// With returns the bytes of e with body, and with body's kind.
+func (e Entry) With(body Body) ([]byte, error) {
+	d, err := NewDraft(e.Stamp, body)
+	if err != nil {
+		return nil, err
+	}
+	e.Kind, e.Body = d.Kind, d.Body
+	return e.Marshal()
 }

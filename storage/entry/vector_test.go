@@ -37,8 +37,9 @@ type entryVector struct {
 	Mono   int64  `json:"mono"` // milliseconds
 	Trust  string `json:"trust"`
 	Prev   string `json:"prev"`
-	Body   any    `json:"body"` // by the names of the Go fields; bytes in base64
-	Hash   string `json:"hash"`
+	Before uint64 `json:"before"` // the sequence whose hash is prev
+	Body   any    `json:"body"`   // by the names of the Go fields; bytes in base64
+	Hash   string `json:"hash"`   // that the next entry carries
 }
 
 type sealedVector struct {
@@ -101,6 +102,9 @@ func bodies(sealed []byte) []any {
 		entry.Purge{First: 1, Last: 2, Receipt: []byte(`{}`)},
 		entry.Handover{Device: "0011223344556677", Seq: 41, Hash: seed(6)},
 		map[string]string{"of the future": "kept and chained"},
+		entry.Gap{First: 10, Last: 12, Why: "in the place of the last lost entry", Hash: seed(8)},
+		entry.Fault{Part: "journal", Text: "follows the hash that the gap hands on"},
+		entry.Gap{First: 14, Last: 20, Why: "behind the lost entries"},
 	}
 }
 
@@ -119,7 +123,13 @@ func chain(t *testing.T, sealed []byte) (raws [][]byte) {
 				t.Fatal(err)
 			}
 		}
-		e := entry.Entry{Kind: d.Kind, Seq: head.Seq + 1, Boot: 7, Stamp: d.Stamp, Prev: head.Hash, Body: d.Body}
+		seq := head.Seq + 1
+		if g, ok := body.(entry.Gap); ok && g.First == seq {
+			if seq = g.Last; g.Hash == nil {
+				seq++
+			}
+		}
+		e := entry.Entry{Kind: d.Kind, Seq: seq, Boot: 7, Stamp: d.Stamp, Prev: head.Hash, Body: d.Body}
 		raw, err := e.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -138,10 +148,14 @@ func describe(t *testing.T, raw []byte) entryVector {
 	if err != nil {
 		t.Fatal(err)
 	}
+	head, err := entry.HeadOf(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return entryVector{
 		Hex: hex.EncodeToString(raw), Kind: e.Kind.String(), Number: uint8(e.Kind), Seq: e.Seq, Boot: e.Boot,
 		Wall: e.Wall.UnixMilli(), Mono: e.Mono.Milliseconds(), Trust: e.Trust.String(), Prev: e.Prev.String(),
-		Body: decodeBody(t, e), Hash: entry.HashOf(raw).String(),
+		Body: decodeBody(t, e), Hash: head.Hash.String(), Before: e.Before().Seq,
 	}
 }
 

@@ -1,13 +1,12 @@
 package journal
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"gatepost/storage/entry"
 )
@@ -15,10 +14,12 @@ import (
 // A Report is what Check found. The journal is whole when Damage is empty.
 type Report struct {
 	Device    string   `json:"device"`
-	First     uint64   `json:"first"` // sequence of the first entry that is here
-	Last      uint64   `json:"last"`  // of the last one; First-1 when there is none
-	Head      string   `json:"head"`  // hash of the last entry, hexadecimal
-	Entries   int      `json:"entries"`
+	Files     int      `json:"files"`
+	First     uint64   `json:"first"`   // sequence of the first entry that is here
+	Last      uint64   `json:"last"`    // of the last one; First-1 when there is none
+	Head      string   `json:"head"`    // hash of the last entry, hexadecimal
+	Entries   int      `json:"entries"` // that were read and stand in their chain
+	Lost      uint64   `json:"lost"`    // that gaps stand for: damage of earlier days, which was repaired
 	Boots     uint32   `json:"boots"`
 	Receipted uint64   `json:"receipted"` // the hub holds everything up to here
 	Damage    []string `json:"damage"`
@@ -26,151 +27,174 @@ type Report struct {
 
 // Check reads the whole journal in dir and changes nothing: every page in use, every link of the chain,
 // and that the receipt lies on it; its signature, too, unless hub (the hub's receipt key) is nil.
-// Damage stands in the report; the reading stops where the first is found, so that the figures are those
-// from before it. The error says that there was nothing to read: ErrLocked when a kiosk has the journal
-// open, or what the system said.
+// Damage stands in the report. The error says that there was nothing to read: fs.ErrNotExist, ErrLocked when a kiosk has
+// the journal open, or what the system said.
 func Check(dir string, hub ed25519.PublicKey) (Report, error) {
-	f, err := os.Open(filepath.Join(dir, fileName))
+	r, err := check(dir, &folder{}, hub)
 	if err != nil {
 		return Report{}, fmt.Errorf("check journal: %w", err)
 	}
-	defer f.Close()
-	if err := lock(f, syscall.LOCK_SH, 0); err != nil {
-		return Report{}, fmt.Errorf("check journal: %w", err)
-	}
-	found, err := inspect(f, 0)
-	if err == nil && found.Receipt != nil {
-		found, err = inspect(f, found.Receipt.Seq)
-	}
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return Report{}, fmt.Errorf("check journal: %w", err)
-	}
-	r := Report{
-		Device: found.Device, First: found.Before.Seq + 1, Last: found.Head.Seq, Head: found.Head.Hash.String(),
-		Entries: found.entries, Boots: found.Boot, Receipted: found.Receipted, Damage: []string{},
-	}
-	if found.doubt != "" {
-		r.Damage = append(r.Damage, found.doubt+": the newest entries may be missing")
-	}
+	return r, nil
+}
+
+func check(dir string, f *folder, hub ed25519.PublicKey) (r Report, err error) {
+	lock, err := lockDir(dir, false, 0)
 	if err != nil {
-		r.Damage = append(r.Damage, err.Error())
+		return r, err
 	}
-	if found.Receipt != nil {
-		if err := found.checkReceipt(hub); err != nil {
+	defer lock.Close()
+	if err := f.survey(dir, "", true); err != nil {
+		return r, err
+	}
+	if len(f.found) == 0 {
+		return r, fmt.Errorf("no file of a journal in %s: %w", dir, fs.ErrNotExist)
+	}
+	newest := f.found[len(f.found)-1]
+	r = Report{
+		Device: newest.Device, Files: len(f.found), First: f.found[0].Start.Seq + 1, Last: newest.Head.Seq, Head: newest.Head.Hash.String(),
+		Boots: newest.Boot, Receipted: newest.Receipted, Damage: []string{},
+	}
+	for _, found := range f.found {
+		r.Entries += found.entries
+		r.Lost += found.lost
+		if found.err != nil {
+			r.Damage = append(r.Damage, found.name+": "+found.err.Error())
+		}
+	}
+	if newest.err == nil && newest.Before.Seq+1 > r.First { // a deletion that a power cut interrupted
+		r.First = newest.Before.Seq + 1
+	}
+	if newest.Receipt != nil {
+		if err := f.checkReceipt(dir, newest, hub); err != nil {
 			r.Damage = append(r.Damage, err.Error())
 		}
 	}
 	return r, nil
 }
 
-// checkReceipt checks the receipt against the entry that it speaks of and, unless hub is nil, its signature.
-func (f *finding) checkReceipt(hub ed25519.PublicKey) error {
-	head, err := f.Receipt.Head()
+// checkReceipt checks the newest receipt against the entry that it speaks of and, unless hub is nil, its signature.
+func (f *folder) checkReceipt(dir string, s *finding, hub ed25519.PublicKey) error {
+	head, err := s.Receipt.Head()
 	if err != nil {
 		return err
 	}
-	if head.Seq != f.Receipted || head.Hash != f.wanted {
+	own := s.Before
+	for _, found := range f.found {
+		if found.err == nil && found.Start.Seq < head.Seq && head.Seq <= found.Head.Seq {
+			own, err = headAt(head.Seq, func(fn func(uint64, []byte) error) error {
+				_, err := readFile(filepath.Join(dir, found.name), head.Seq, fn)
+				return err
+			})
+		}
+	}
+	if err != nil && !errors.Is(err, ErrGap) || head.Seq != s.Receipted || err == nil && own != head {
 		return fmt.Errorf("receipt for entry %d is not on this chain", head.Seq)
 	}
 	if hub == nil {
 		return nil
 	}
-	return f.Receipt.Check(hub, f.Device)
+	return s.Receipt.Check(hub, s.Device)
 }
 
-// A finding is what inspect read.
+// A finding is what examine read of a file.
 type finding struct {
 	state
-	doubt   string     // why the newest entries may be missing
+	name    string
+	size    int64
+	err     error      // what is wrong, an ErrDamaged; or why it could not be opened
+	trust   knowledge  // of state.Head
 	entries int        // read and in their chain
-	before  entry.Head // of the first entry read
+	lost    uint64     // that gaps among them stand for
 	chain   entry.Head // behind the last entry read
-	want    uint64
-	wanted  entry.Hash // of the entry want
 }
 
-// inspect reads all of f that is in use. With an error the finding is what was read before it.
-func inspect(f *os.File, want uint64) (found finding, err error) {
+// knowledge says how well the end of a file is known.
+type knowledge uint8
+
+const (
+	unknown knowledge = iota
+	nearly            // up to the last transaction
+	exactly
+)
+
+func (f *finding) span() span { return span{f.Start, f.Head} }
+
+// examine reads the file at path, whole or only what leads to its state. A sector that cannot be read is damage.
+func examine(path string, whole bool) *finding {
+	found := &finding{name: filepath.Base(path)}
+	f, err := os.Open(path)
+	if err != nil {
+		found.err = err
+		return found
+	}
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return found, err
+		found.err = err
+		return found
 	}
-	found.want = want
-	m, doubt, err := openImage(f, info.Size())
-	found.doubt = doubt
-	if err != nil {
-		return found, err
-	}
-	if err := m.find(&found); err != nil {
-		return found, err
-	}
-	if err := m.account(); err != nil {
-		return found, err
-	}
-	return found, found.agree()
+	found.size = info.Size()
+	found.err = found.inspect(f, whole)
+	return found
 }
 
-// find reads the one bucket that there is.
-func (m *image) find(found *finding) error {
-	var value []byte
-	err := m.walk(m.root, nil, nil, 0, func(l leaf) error {
-		if value != nil || !l.bucket || !bytes.Equal(l.key, bucketName) {
-			return fmt.Errorf("%w: another bucket", ErrDamaged)
-		}
-		value = l.value
-		return nil
-	})
+func (f *finding) inspect(r *os.File, whole bool) error {
+	m, torn, err := readMetas(r, f.size)
 	if err != nil {
 		return err
 	}
-	return m.bucket(value, found.take)
+	if f.state, err = m.from(1<<62, nothing); err != nil {
+		return err
+	}
+	f.trust = exactly
+	if torn != "" {
+		f.trust = nearly
+		return fmt.Errorf("%w: %s", ErrDamaged, torn)
+	}
+	if !whole {
+		return nil
+	}
+	if m, _, err = readMetas(r, f.size); err != nil { // anew: this time every page is seen once
+		return err
+	}
+	f.chain = f.Start
+	if _, err := m.from(0, f.take); err != nil {
+		return err
+	}
+	switch {
+	case f.chain != f.Head:
+		return fmt.Errorf("%w: it ends with entry %d, not %d, or with another one", ErrDamaged, f.chain.Seq, f.Head.Seq)
+	case f.Receipted > f.Head.Seq || f.Receipted < f.Before.Seq:
+		return fmt.Errorf("%w: receipt for entry %d", ErrDamaged, f.Receipted)
+	}
+	return nil
 }
 
-// take reads an entry, or the state, which stands behind them all.
-func (f *finding) take(l leaf) error {
+func nothing(uint64, []byte) error { return nil }
+
+// take reads an entry.
+func (f *finding) take(seq uint64, raw []byte) error {
+	next, err := f.chain.Follow(raw)
 	switch {
-	case l.bucket:
-		return fmt.Errorf("%w: a bucket among the entries", ErrDamaged)
-	case bytes.Equal(l.key, stateKey):
-		return f.unpack(l.value)
-	case f.entries == 0:
-		e, err := entry.Parse(l.value)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-		f.before = entry.Head{Seq: e.Seq - 1, Hash: e.Prev}
-		f.chain = f.before
-	}
-	next, err := f.chain.Follow(l.value)
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case seq != next.Seq:
+		return fmt.Errorf("%w: entry %d stands under the number %d", ErrDamaged, next.Seq, seq)
 	}
-	if !bytes.Equal(l.key, key(next.Seq)) {
-		return fmt.Errorf("%w: entry %d stands under another number", ErrDamaged, next.Seq)
-	}
-	if next.Seq == f.want {
-		f.wanted = next.Hash
+	if lost := next.Seq - f.chain.Seq - 1; lost > 0 || next.Hash != entry.HashOf(raw) {
+		if g, err := gapOf(raw); err == nil {
+			f.lost += g.Last - g.First + 1
+		}
 	}
 	f.chain = next
 	f.entries++
 	return nil
 }
 
-// agree compares the entries with the state.
-func (f *finding) agree() error {
-	if f.entries == 0 {
-		f.before, f.chain = f.Before, f.Before
+func gapOf(raw []byte) (entry.Gap, error) {
+	e, err := entry.Parse(raw)
+	if err != nil {
+		return entry.Gap{}, err
 	}
-	switch {
-	case f.before != f.Before:
-		return fmt.Errorf("%w: it begins behind entry %d, not %d", ErrDamaged, f.before.Seq, f.Before.Seq)
-	case f.chain != f.Head:
-		return fmt.Errorf("%w: it ends with entry %d, not %d, or with another one", ErrDamaged, f.chain.Seq, f.Head.Seq)
-	case f.Receipted > f.Head.Seq || f.Receipted < f.Before.Seq:
-		return fmt.Errorf("%w: receipt for entry %d", ErrDamaged, f.Receipted)
-	}
-	if f.want == f.Before.Seq {
-		f.wanted = f.Before.Hash
-	}
-	return nil
+	return entry.Decode[entry.Gap](e)
 }

@@ -9,24 +9,20 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-)
 
-// childFull fills a small file system and then makes room on it.
-func childFull(t child, dir string) error {
-	ballast := filepath.Join(filepath.Dir(dir), "ballast")
-	return fillThenRoom(t, dir, func() error { return os.Remove(ballast) })
-}
+	"gatepost/storage/entry"
+)
 
 // TestFullDisk needs root, loop devices and mkfs.ext4.
 func TestFullDisk(t *testing.T) {
 	mount := mountSmall(t)
-	if err := os.WriteFile(filepath.Join(mount, "ballast"), make([]byte, 4<<20), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(mount, "ballast"), make([]byte, 12<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	runChild(t, "full", filepath.Join(mount, "kiosk"))
 }
 
-// mountSmall mounts a file system of 8 MiB for the time of the test.
+// mountSmall mounts a file system of 32 MiB for the time of the test.
 func mountSmall(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -35,7 +31,7 @@ func mountSmall(t *testing.T) string {
 	dir := t.TempDir()
 	image, mount := filepath.Join(dir, "image"), filepath.Join(dir, "mount")
 	for _, args := range [][]string{
-		{"truncate", "-s", "8M", image},
+		{"truncate", "-s", "32M", image},
 		{"mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0", image},
 		{"mkdir", mount},
 		{"mount", "-o", "loop", image, mount},
@@ -82,7 +78,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	j := open(t, dir)
 	fill(t, j, 3)
 	j.Close()
-	for path, mode := range map[string]os.FileMode{root: 0o755, filepath.Join(dir, fileName): 0o444, dir: 0o555} {
+	for path, mode := range map[string]os.FileMode{root: 0o755, filepath.Join(dir, fileName(entry.Head{})): 0o444, dir: 0o555} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
@@ -93,6 +89,7 @@ func TestReadOnlyFolder(t *testing.T) {
 // childSync appends while its fdatasync calls fail by plan, and counts them.
 func childSync(t child, dir string) error {
 	j := open(t, dir)
+	rested(t, j)
 	s, err := interceptSync()
 	if err != nil {
 		return err

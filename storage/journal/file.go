@@ -1,13 +1,14 @@
 package journal
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,16 +16,28 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
-// One bucket holds the entries by their sequence (8 bytes, big-endian) and, behind them all, the state:
-// the newest entries and the state share a page, so a commit writes as few pages as it can.
+// A file has two buckets. The newest entries stand in the tail, which with the state fills one page, so that a commit
+// writes three: the tail, the root, and a meta page. When the page is full its entries move on into the body.
 var (
-	bucketName = []byte("journal")
-	stateKey   = []byte("state of 1")
+	bodyName = []byte("body")
+	tailName = []byte("tail")
+	stateKey = []byte("state of 2") // in the tail, behind all entries, whose keys are their sequences, 8 bytes, big-endian
 )
 
-// A state is what the journal knows besides its entries. It is written with every commit.
+const (
+	pageSize = 4096    // the same on every board, so that a card can be read on any of them
+	fileSize = 4 << 20 // of the newest file; a sealed one keeps what it uses
+	passSize = 3 << 20 // passages stop here when no new file can be made; the rest is kept for what tells of that
+	passRoom = 256     // so many entries of other kinds fit behind the last passage
+	tailSize = 3300    // bytes of the tail's entries
+	elemCost = 16 + 8  // bytes of an entry in a page besides its own: element, key
+)
+
+// A state is what the journal knows besides its entries. It is written with every commit into the newest file; in a
+// sealed one it stays as it was.
 type state struct {
 	Device    string         `cbor:"1,keyasint"`
 	Boot      uint32         `cbor:"2,keyasint"`
@@ -32,6 +45,9 @@ type state struct {
 	Head      entry.Head     `cbor:"4,keyasint"`
 	Receipted uint64         `cbor:"5,keyasint"` // what the hub is known to hold
 	Receipt   *entry.Receipt `cbor:"6,keyasint,omitempty"`
+	Start     entry.Head     `cbor:"7,keyasint"` // the head before the file's first entry
+	Tx        uint64         `cbor:"8,keyasint"` // bbolt's number of the transaction: an older state in a newer tree is damage
+	Began     int64          `cbor:"9,keyasint"` // wall time of the file's first entry with a trusted one, milliseconds since 1970
 }
 
 // pack returns the SHA-256 of the state's CBOR, then the CBOR.
@@ -57,65 +73,319 @@ func (s *state) unpack(raw []byte) error {
 	return nil
 }
 
+// count is how many entries the file holds at the most: a gap counts for all that it stands for.
+func (s *state) count() int { return int(s.Head.Seq - s.Start.Seq) }
+
 func key(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-// create makes a journal with no entries in dir unless there is one. The file gets its name when it is
-// complete, so that a power cut leaves either none or a whole one.
-func create(dir, device string) error {
-	path := filepath.Join(dir, fileName)
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
+// A tree is the newest file within a transaction.
+type tree struct {
+	tx         *bbolt.Tx
+	body, tail *bbolt.Bucket
+}
+
+func treeOf(tx *bbolt.Tx) (tree, error) {
+	t := tree{tx, tx.Bucket(bodyName), tx.Bucket(tailName)}
+	if t.body == nil || t.tail == nil {
+		return t, fmt.Errorf("%w: no bucket", ErrDamaged)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	t.body.FillPercent, t.tail.FillPercent = 0.95, 1 // entries only ever come at the end
+	return t, nil
+}
+
+func (t tree) state() (s state, err error) { return s, s.unpack(t.tail.Get(stateKey)) }
+
+func (t tree) put(s *state) error {
+	s.Tx = uint64(t.tx.ID())
+	return t.tail.Put(stateKey, s.pack())
+}
+
+// insert puts an entry behind all others.
+func (t tree) insert(seq uint64, raw []byte) error {
+	size := len(raw) + elemCost
+	for k, v := range pairs(t.tail.Cursor(), nil) {
+		size += len(k) + len(v) + elemCost
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	db, err := bbolt.Open(fresh, 0o600, &bbolt.Options{Timeout: time.Second, PageSize: pageSize})
-	if err != nil {
-		return room(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucket(bucketName)
-		if err != nil {
+	if size > tailSize {
+		if err := t.move(); err != nil {
 			return err
 		}
-		return b.Put(stateKey, (&state{Device: device}).pack())
+	}
+	return t.tail.Put(key(seq), raw)
+}
+
+// move moves the tail's entries into the body.
+func (t tree) move() error {
+	var keys, values [][]byte
+	for k, v := range pairs(t.tail.Cursor(), nil) {
+		keys, values = append(keys, bytes.Clone(k)), append(values, bytes.Clone(v))
+	}
+	for i, k := range keys {
+		if err := errors.Join(t.body.Put(k, values[i]), t.tail.Delete(k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pairs yields the entries of a bucket from the key low on.
+func pairs(c *bbolt.Cursor, low []byte) func(yield func(k, v []byte) bool) {
+	return func(yield func(k, v []byte) bool) {
+		for k, v := c.Seek(low); k != nil && !bytes.Equal(k, stateKey); k, v = c.Next() {
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+// from calls fn for each entry from seq on; valid within the transaction. errStop ends it.
+func (t tree) from(seq uint64, fn func(seq uint64, raw []byte) error) error {
+	for _, b := range []*bbolt.Bucket{t.body, t.tail} {
+		for k, v := range pairs(b.Cursor(), key(seq)) {
+			if len(k) != 8 {
+				return fmt.Errorf("%w: key of %d bytes", ErrDamaged, len(k))
+			}
+			if err := fn(binary.BigEndian.Uint64(k), v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// openBolt gives a file to bbolt, which must have been read before.
+func openBolt(path string) (db *bbolt.DB, file *os.File, err error) {
+	err = guard(func() error {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout: time.Second, PageSize: pageSize, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true, NoStatistics: true,
+			MaxSize: fileSize,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				file, err = os.OpenFile(name, flag, mode)
+				return file, err
+			},
+		})
+		return err
 	})
-	if err = errors.Join(err, db.Close()); err != nil {
-		return room(err)
+	if err != nil {
+		if file != nil {
+			file.Close()
+		}
+		return nil, nil, err
 	}
-	if err := os.Rename(fresh, path); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return db, file, nil
 }
 
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// attach takes the newest file, which lies at path.
+func (j *Journal) attach(path string) (err error) {
+	j.db, j.file, err = openBolt(path)
+	return err
+}
+
+// detach lets go of the newest file. The caller holds mu, or is Open.
+func (j *Journal) detach(panicked bool) {
+	if j.db != nil {
+		closeBolt(j.db, j.file, panicked)
+	}
+	j.db, j.file = nil, nil
+}
+
+// closeBolt closes a file. After a panic inside bbolt its locks may be held for ever, so that its own Close would
+// hang: then only the file is closed, which frees the file's lock, and the mapping is lost.
+func closeBolt(db *bbolt.DB, file *os.File, panicked bool) {
+	if panicked {
+		file.Close()
+	} else {
+		db.Close()
+	}
+}
+
+// health says what must be done about the newest file before the next transaction.
+type health uint8
+
+const (
+	sound  health = iota
+	adopt         // a commit failed; if it reached the disk after all, take it over
+	revoke        // a commit failed; if it reached the disk after all, its entries must go again
+	broken        // bbolt panicked, or the file is not as it was left
+)
+
+// update runs fn in one transaction and returns when it is durable. fn gets a copy of the held state
+// to change. When update fails, nothing has happened; onFail says how the next transaction makes sure.
+// The caller holds writing, or is Open.
+func (j *Journal) update(onFail health, fn func(t tree, s *state) error) error {
+	if j.closed {
+		return ErrClosed
+	}
+	if err := j.heal(); err != nil {
+		return fmt.Errorf("recover from a failed write: %w", err)
+	}
+	held, next := j.held.Load(), *j.held.Load()
+	err := guard(func() error {
+		return j.db.Update(func(tx *bbolt.Tx) error {
+			t, err := treeOf(tx)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(t.tail.Get(stateKey), held.pack()) {
+				return fmt.Errorf("%w: another hand has written to it", ErrDamaged)
+			}
+			if err := fn(t, &next); err != nil {
+				return err
+			}
+			j.health = onFail // until the commit is through
+			return t.put(&next)
+		})
+	})
+	if err == nil {
+		j.health = sound
+		j.held.Store(&next)
+		return nil
+	}
+	if errors.Is(err, ErrDamaged) {
+		j.health = broken
+		j.mu.Lock()
+		j.detach(true)
+		j.mu.Unlock()
+	}
+	return room(err)
+}
+
+// heal makes sure of the newest file's name, and opens the file anew after a failed commit. An fdatasync that failed
+// leaves pages that look written and are not: a meta page in that state would lead bbolt to overwrite pages which the
+// disk still needs. So both meta pages are written and synced once more before anything else. Until that works the
+// journal can still be read.
+func (j *Journal) heal() error {
+	if j.unnamed {
+		if err := syncDir(j.dir); err != nil {
+			return err
+		}
+		j.unnamed = false
+	}
+	if j.health == sound {
+		return nil
+	}
+	if j.db != nil {
+		if err := settle(j.file); err != nil {
+			return room(err)
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.detach(false)
+	if err := j.settled(); err != nil {
+		return room(err)
+	}
+	if err := j.attach(j.path()); err != nil {
+		return err
+	}
+	if err := j.reconcile(); err != nil {
+		j.detach(errors.Is(err, ErrDamaged))
+		return err
+	}
+	j.health = sound
+	return nil
+}
+
+// settled settles the newest file and, when it was broken, reads it and repairs what is damaged.
+func (j *Journal) settled() error {
+	f, err := os.OpenFile(j.path(), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err = errors.Join(settle(f), f.Close()); err != nil || j.health != broken {
+		return err
+	}
+	found := examine(j.path(), true)
+	if errors.Is(found.err, ErrDamaged) {
+		return j.repairNewest(found)
+	}
+	return found.err
 }
 
-// lock takes f's lock as bbolt does, waiting for at most wait. how is LOCK_EX or LOCK_SH.
-func lock(f *os.File, how int, wait time.Duration) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(wait); ; <-tick.C {
-		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return err
+// settle writes both meta pages again and syncs them.
+func settle(f *os.File) error {
+	var meta [2 * pageSize]byte
+	if _, err := f.ReadAt(meta[:], 0); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(meta[:], 0); err != nil {
+		return err
+	}
+	return syscall.Fdatasync(int(f.Fd()))
+}
+
+// reconcile compares the file with what is held after a failed commit. If the commit reached the disk
+// after all, its entries go again, because their callers were told that they are not kept; a receipt or a
+// deletion is taken over.
+func (j *Journal) reconcile() error {
+	next := *j.held.Load()
+	err := guard(func() error {
+		return j.db.Update(func(tx *bbolt.Tx) error {
+			t, err := treeOf(tx)
+			if err != nil {
+				return err
+			}
+			found, err := t.state()
+			switch {
+			case err != nil:
+				return err
+			case found.Tx == next.Tx: // it did not
+			case j.health == broken:
+				return fmt.Errorf("%w: it is not as it was left", ErrDamaged)
+			case j.health == adopt:
+				next = found
+			default:
+				if err := t.cut(next.Head.Seq); err != nil {
+					return err
+				}
+			}
+			return t.put(&next)
+		})
+	})
+	if err == nil {
+		j.held.Store(&next)
+	}
+	return err
+}
+
+// cut deletes the entries behind seq.
+func (t tree) cut(seq uint64) error {
+	for _, b := range []*bbolt.Bucket{t.body, t.tail} {
+		var behind [][]byte
+		for k := range pairs(b.Cursor(), key(seq+1)) {
+			behind = append(behind, bytes.Clone(k))
 		}
-		if time.Now().After(end) {
-			return ErrLocked
+		for _, k := range behind {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+// guard turns a panic of bbolt, and a fault on a mapped page, into ErrDamaged.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return fn()
+}
+
+// room marks the errors that mean "no room" with ErrFull. Where bbolt grows its file it keeps only the
+// text of the system's error, so the text is looked at too.
+func room(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.ENOMEM, berrors.ErrMaxSizeReached} {
+		if errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+	}
+	return err
 }

@@ -22,12 +22,27 @@ const device = "0011223344556677"
 
 func open(t testing.TB, dir string) *Journal {
 	t.Helper()
-	j, err := Open(dir, Options{Device: device})
+	return openWith(t, dir, Options{Device: device})
+}
+
+func openWith(t testing.TB, dir string, o Options) *Journal {
+	t.Helper()
+	j, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { j.Close() })
 	return j
+}
+
+// rested waits until j has made its spare.
+func rested(t testing.TB, j *Journal) {
+	t.Helper()
+	until(t, "the spare is made", func() bool {
+		j.spare.mu.Lock()
+		defer j.spare.mu.Unlock()
+		return j.spare.ready
+	})
 }
 
 // draft makes an entry of about the size of a real one.
@@ -55,9 +70,9 @@ func fill(t testing.TB, j *Journal, n int) {
 // receipt signs for the entry seq of j.
 func receipt(t testing.TB, j *Journal, seq uint64) entry.Receipt {
 	t.Helper()
-	h, ok := j.Hash(seq)
-	if !ok {
-		t.Fatalf("no hash of entry %d", seq)
+	h, err := j.Hash(seq)
+	if err != nil {
+		t.Fatalf("no hash of entry %d: %v", seq, err)
 	}
 	return entry.NewReceipt(hubKey, device, entry.Head{Seq: seq, Hash: h}, day)
 }
@@ -78,14 +93,14 @@ func whole(t testing.TB, dir string, first, last uint64) Report {
 // txID is the number of the last transaction of j.
 func txID(t *testing.T, j *Journal) (id int) {
 	t.Helper()
-	if err := j.view(func(b *bbolt.Bucket) error { id = b.Tx().ID(); return nil }); err != nil {
+	if err := j.db.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return id
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -98,7 +113,7 @@ func until(t *testing.T, what string, ok func() bool) {
 func inAppend(mark string) (n int) {
 	buf := make([]byte, 1<<20)
 	for g := range bytes.SplitSeq(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
-		if bytes.Contains(g, []byte(mark)) && bytes.Contains(g, []byte("(*Journal).Append(")) {
+		if bytes.Contains(g, []byte(mark)) && bytes.Contains(g, []byte("(*Journal).append(")) {
 			n++
 		}
 	}

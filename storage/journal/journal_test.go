@@ -44,7 +44,7 @@ func TestAppendSurvivesReopening(t *testing.T) {
 	}
 	j.Close()
 	whole(t, dir, 1, 300)
-	info, err := os.Stat(filepath.Join(dir, fileName))
+	info, err := os.Stat(filepath.Join(dir, fileName(entry.Head{})))
 	if err != nil || info.Mode() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
 	}
@@ -85,7 +85,7 @@ func TestRangeKeepsItsLimits(t *testing.T) {
 
 func TestWaitingCallersShareATransaction(t *testing.T) {
 	j := open(t, t.TempDir())
-	const callers = 50
+	const callers = maxMerge + 1
 	j.writing.Lock() // the writer takes one and must wait, the others queue behind it
 	before := txID(t, j)
 	var wg sync.WaitGroup

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -22,6 +23,12 @@ const (
 	metaMagic, metaVersion = 0xED0CDAED, 2
 )
 
+// noFreelist stands for a list of free pages that is not kept.
+const noFreelist = 1<<64 - 1
+
+// errStop ends a walk early.
+var errStop = errors.New("enough")
+
 // An image is one consistent version of the file.
 type image struct {
 	r     io.ReaderAt
@@ -32,30 +39,39 @@ type image struct {
 	tx    uint64
 }
 
-// openImage reads the meta pages. doubt is set when one of the two is not valid, which a power cut in
-// the middle of a commit may leave, and damage, too; then the version before the last commit may be all
-// there is.
-func openImage(r io.ReaderAt, size int64) (m image, doubt string, err error) {
+// newestImage reads the meta pages and returns the version that the newer one leads to. torn is set when one of the two
+// is not valid: then the version may be the one before the last commit.
+func newestImage(r io.ReaderAt, size int64) (m image, err error) {
+	m, torn, err := readMetas(r, size)
+	if err == nil && torn != "" {
+		err = fmt.Errorf("%w: %s", ErrDamaged, torn)
+	}
+	return m, err
+}
+
+func readMetas(r io.ReaderAt, size int64) (m image, torn string, err error) {
 	valid := 0
 	for id := range uint64(2) {
 		next, err := readMeta(r, id)
 		if err != nil {
-			doubt = fmt.Sprintf("meta page %d: %v", id, err)
+			torn = fmt.Sprintf("meta page %d: %v", id, err)
 			continue
 		}
 		if valid++; valid == 1 || next.tx > m.tx {
 			m = next
 		}
 	}
-	if valid == 0 {
-		return m, doubt, fmt.Errorf("%w: neither meta page is valid", ErrDamaged)
-	}
-	if m.pages < 2 || m.pages > uint64(size)/pageSize {
-		return m, doubt, fmt.Errorf("%w: %d bytes hold no %d pages", ErrDamaged, size, m.pages)
+	switch {
+	case valid == 0:
+		return m, torn, fmt.Errorf("%w: neither meta page is valid", ErrDamaged)
+	case m.pages < 2 || m.pages > uint64(size)/pageSize:
+		return m, torn, fmt.Errorf("%w: %d bytes hold no %d pages", ErrDamaged, size, m.pages)
+	case m.free != noFreelist:
+		return m, torn, fmt.Errorf("%w: it has a list of free pages", ErrDamaged)
 	}
 	m.used = make([]bool, m.pages)
 	m.used[0], m.used[1] = true, true
-	return m, doubt, nil
+	return m, torn, nil
 }
 
 func readMeta(r io.ReaderAt, id uint64) (m image, err error) {
@@ -84,7 +100,7 @@ func (m *image) page(id uint64) (flags, count uint16, p []byte, err error) {
 	}
 	p = make([]byte, pageSize)
 	if _, err := m.r.ReadAt(p, int64(id)*pageSize); err != nil {
-		return 0, 0, nil, fmt.Errorf("read page %d: %w", id, err)
+		return 0, 0, nil, fmt.Errorf("%w: read page %d: %w", ErrDamaged, id, err)
 	}
 	le := binary.LittleEndian
 	flags, count = le.Uint16(p[8:]), le.Uint16(p[10:])
@@ -101,7 +117,7 @@ func (m *image) page(id uint64) (flags, count uint16, p []byte, err error) {
 	if more > 0 {
 		p = append(p, make([]byte, more*pageSize)...)
 		if _, err := m.r.ReadAt(p[pageSize:], int64(id+1)*pageSize); err != nil {
-			return 0, 0, nil, fmt.Errorf("read page %d: %w", id+1, err)
+			return 0, 0, nil, fmt.Errorf("%w: read page %d: %w", ErrDamaged, id+1, err)
 		}
 	}
 	return flags, count, p, nil
@@ -113,9 +129,9 @@ type leaf struct {
 	bucket     bool
 }
 
-// walk calls fn for every key of the tree below page id, in order. All of them must be at least low
-// and, unless high is nil, less than high.
-func (m *image) walk(id uint64, low, high []byte, depth int, fn func(leaf) error) error {
+// walk calls fn for the keys of the tree below page id, in order, but for branches that lie before seek. All of them
+// must be at least low and, unless high is nil, less than high.
+func (m *image) walk(id uint64, seek, low, high []byte, depth int, fn func(leaf) error) error {
 	flags, count, p, err := m.page(id)
 	if err != nil {
 		return err
@@ -128,20 +144,23 @@ func (m *image) walk(id uint64, low, high []byte, depth int, fn func(leaf) error
 	}
 	for i := range int(count) {
 		e := elem(p, i)
-		key, err := span(e, p, 0, 4)
+		key, err := field(e, p, 0, 4)
 		if err != nil {
 			return err
 		}
 		end := high
 		if i+1 < int(count) {
-			if end, err = span(elem(p, i+1), p, 0, 4); err != nil {
+			if end, err = field(elem(p, i+1), p, 0, 4); err != nil {
 				return err
 			}
 		}
 		if bytes.Compare(key, low) < 0 || end != nil && bytes.Compare(key, end) >= 0 {
 			return fmt.Errorf("%w: order of keys on page %d", ErrDamaged, id)
 		}
-		if err := m.walk(binary.LittleEndian.Uint64(e[8:]), key, end, depth+1, fn); err != nil {
+		if end != nil && bytes.Compare(end, seek) <= 0 {
+			continue
+		}
+		if err := m.walk(binary.LittleEndian.Uint64(e[8:]), seek, key, end, depth+1, fn); err != nil {
 			return err
 		}
 	}
@@ -152,11 +171,11 @@ func (m *image) walk(id uint64, low, high []byte, depth int, fn func(leaf) error
 func leaves(p []byte, count uint16, low, high []byte, fn func(leaf) error) error {
 	for i := range int(count) {
 		e := elem(p, i)
-		key, err := span(e, p, 4, 8)
+		key, err := field(e, p, 4, 8)
 		if err != nil {
 			return err
 		}
-		both, err := span(e, p, 4, 8, 12)
+		both, err := field(e, p, 4, 8, 12)
 		if err != nil {
 			return err
 		}
@@ -175,9 +194,9 @@ func leaves(p []byte, count uint16, low, high []byte, fn func(leaf) error) error
 // elem returns the page from its element i on, or less than an element when there is none.
 func elem(p []byte, i int) []byte { return p[min(pageHeader+i*elemSize, len(p)):] }
 
-// span returns the bytes that an element points to: pos is where its offset stands, sizes where the
+// field returns the bytes that an element points to: pos is where its offset stands, sizes where the
 // lengths of what lies there one after the other.
-func span(e, p []byte, pos int, sizes ...int) ([]byte, error) {
+func field(e, p []byte, pos int, sizes ...int) ([]byte, error) {
 	if len(e) < elemSize {
 		return nil, fmt.Errorf("%w: element beyond its page", ErrDamaged)
 	}
@@ -191,14 +210,30 @@ func span(e, p []byte, pos int, sizes ...int) ([]byte, error) {
 	return e[from : from+n : from+n], nil
 }
 
-// bucket walks the bucket whose value stands in the root: a page number, or a whole small page.
-func (m *image) bucket(value []byte, fn func(leaf) error) error {
+// buckets returns the values of the two buckets: each a page number, or a whole small page.
+func (m *image) buckets() (body, tail []byte, err error) {
+	err = m.walk(m.root, nil, nil, nil, 0, func(l leaf) error {
+		switch {
+		case l.bucket && bytes.Equal(l.key, bodyName):
+			body = l.value
+		case l.bucket && bytes.Equal(l.key, tailName):
+			tail = l.value
+		default:
+			return fmt.Errorf("%w: another bucket", ErrDamaged)
+		}
+		return nil
+	})
+	return body, tail, err
+}
+
+// bucket walks a bucket from the key seek on.
+func (m *image) bucket(value, seek []byte, fn func(leaf) error) error {
 	const header = 16 // root u64, sequence u64
 	if len(value) < header {
 		return fmt.Errorf("%w: bucket of %d bytes", ErrDamaged, len(value))
 	}
 	if root := binary.LittleEndian.Uint64(value); root != 0 {
-		return m.walk(root, nil, nil, 0, fn)
+		return m.walk(root, seek, nil, nil, 0, fn)
 	}
 	p := value[header:]
 	if len(p) < pageHeader || binary.LittleEndian.Uint16(p[8:]) != flagLeaf {
@@ -207,36 +242,38 @@ func (m *image) bucket(value []byte, fn func(leaf) error) error {
 	return leaves(p, binary.LittleEndian.Uint16(p[10:]), nil, nil, fn)
 }
 
-// account checks that every page that is not in use is in the list of free pages, and no other.
-func (m *image) account() error {
-	flags, n, p, err := m.page(m.free)
+// from calls fn for each entry from seq on, as tree.from does, and returns the state that stands behind them.
+func (m *image) from(seq uint64, fn func(seq uint64, raw []byte) error) (s state, err error) {
+	body, tail, err := m.buckets()
 	if err != nil {
-		return err
+		return s, err
 	}
-	if flags != flagFreelist {
-		return fmt.Errorf("%w: page %d is no list of free pages", ErrDamaged, m.free)
-	}
-	ids, count := p[pageHeader:], uint64(n)
-	if n == 0xFFFF && len(ids) >= 8 { // then the true count stands first
-		ids, count = ids[8:], binary.LittleEndian.Uint64(ids)
-	}
-	if count > uint64(len(ids)/8) {
-		return fmt.Errorf("%w: list of %d free pages", ErrDamaged, count)
-	}
-	next := uint64(2)
-	for i := range count {
-		id := binary.LittleEndian.Uint64(ids[8*i:])
-		for ; next < m.pages && m.used[next]; next++ {
+	var packed []byte
+	take := func(l leaf) error {
+		switch {
+		case l.bucket || packed != nil:
+			return fmt.Errorf("%w: a stranger among the entries", ErrDamaged)
+		case bytes.Equal(l.key, stateKey):
+			packed = l.value
+			return nil
+		case len(l.key) != 8:
+			return fmt.Errorf("%w: key of %d bytes", ErrDamaged, len(l.key))
 		}
-		if id != next || id >= m.pages {
-			return fmt.Errorf("%w: page %d in the list of free pages", ErrDamaged, id)
+		if at := binary.BigEndian.Uint64(l.key); at >= seq {
+			return fn(at, l.value)
 		}
-		next++
+		return nil
 	}
-	for ; next < m.pages; next++ {
-		if !m.used[next] {
-			return fmt.Errorf("%w: page %d is neither used nor free", ErrDamaged, next)
+	for _, value := range [][]byte{body, tail} {
+		if err := m.bucket(value, key(seq), take); err != nil {
+			return s, err
 		}
 	}
-	return nil
+	if err := s.unpack(packed); err != nil {
+		return s, err
+	}
+	if s.Tx != m.tx {
+		return s, fmt.Errorf("%w: state of transaction %d in the tree of %d", ErrDamaged, s.Tx, m.tx)
+	}
+	return s, nil
 }

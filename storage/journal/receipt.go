@@ -3,16 +3,15 @@ package journal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"gatepost/storage/entry"
-
-	"go.etcd.io/bbolt"
 )
-
-// maxPrune bounds the deletions of one transaction, so that no passage waits long behind them.
-const maxPrune = 1000
 
 // Receipt returns the newest receipt of the hub, if there is one.
 func (j *Journal) Receipt() (entry.Receipt, bool) {
@@ -44,15 +43,20 @@ func (j *Journal) putReceipt(r entry.Receipt) error {
 	if r.Device != s.Device {
 		return ErrDevice
 	}
-	if head.Seq >= s.Before.Seq {
-		if own, ok := j.Hash(head.Seq); !ok || own != head.Hash {
-			return ErrFork
-		}
+	own, err := j.Hash(head.Seq)
+	switch {
+	case errors.Is(err, ErrPruned), errors.Is(err, ErrGap): // the hub holds what is no longer here
+	case errors.Is(err, ErrAhead) || err == nil && own != head.Hash:
+		return ErrFork
+	case err != nil:
+		return err
 	}
 	if covered(s, head.Seq) {
 		return nil
 	}
-	return j.update(adopt, func(_ *bbolt.Bucket, s *state) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.update(adopt, func(_ tree, s *state) error {
 		if !covered(s, head.Seq) {
 			s.Receipt, s.Receipted = &r, head.Seq
 		}
@@ -68,7 +72,9 @@ func covered(s *state, seq uint64) bool {
 // Rewind forgets what the hub acknowledged behind seq, because it has lost it. Entries before First
 // cannot be had again, so it rewinds no further than to the head before that.
 func (j *Journal) Rewind(seq uint64) error {
-	err := j.update(adopt, func(_ *bbolt.Bucket, s *state) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	err := j.update(adopt, func(_ tree, s *state) error {
 		if s.Receipted > seq {
 			s.Receipt, s.Receipted = nil, max(seq, s.Before.Seq)
 		}
@@ -81,39 +87,31 @@ func (j *Journal) Rewind(seq uint64) error {
 	return nil
 }
 
-// Prune deletes entries from the front whose wall time lies before the given time and which the hub has
-// receipted, and appends an entry of KindPurge in the same transaction. It goes in steps that let
-// passages through between them; n is how many entries are deleted, also when it ends with an error.
+// Prune deletes the sealed files from the front that the hub has receipted whole and whose entries were all made before
+// the given time. It appends an entry of KindPurge first, the certificate, so that no power cut deletes without one;
+// n is how many entries are deleted. stamp is the time now, which must be trusted.
 func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp) (n int, err error) {
-	for {
-		if err := ctx.Err(); err != nil {
-			return n, fmt.Errorf("prune journal: %w", err)
-		}
-		step, err := j.prune(before, stamp)
-		n += step
-		if err != nil {
-			return n, fmt.Errorf("prune journal: %w", err)
-		}
-		if step < maxPrune {
-			return n, nil
-		}
+	n, err = j.prune(ctx, before, stamp)
+	if err != nil {
+		return n, fmt.Errorf("prune journal: %w", err)
 	}
+	if n > 0 {
+		j.wake()
+	}
+	return n, nil
 }
 
-// prune does one step.
-func (j *Journal) prune(before time.Time, stamp entry.Stamp) (n int, err error) {
-	if !j.due(before) {
-		return 0, nil
+func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp) (n int, err error) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if _, err := j.turnOver(stamp, 1); err != nil && !errors.Is(err, ErrFull) { // a quiet gate's file ages, too
+		return 0, err
 	}
-	err = j.update(adopt, func(b *bbolt.Bucket, s *state) error {
-		n = 0
-		if s.Receipt == nil {
-			return nil
-		}
-		last, err := drop(b, s, before)
-		if err != nil || last == s.Before {
-			return err
-		}
+	last, err := j.due(ctx, before, stamp.Wall)
+	if err != nil || last == j.held.Load().Before {
+		return 0, err
+	}
+	err = j.update(adopt, func(t tree, s *state) error {
 		receipt, err := json.Marshal(s.Receipt)
 		if err != nil {
 			return err
@@ -123,52 +121,63 @@ func (j *Journal) prune(before time.Time, stamp entry.Stamp) (n int, err error) 
 			return err
 		}
 		n, s.Before = int(last.Seq-s.Before.Seq), last
-		_, err = add(b, s, d)
+		_, err = t.add(s, d)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	j.wake()
-	return n, nil
+	return n, j.dropPurged()
 }
 
-// due reports whether the first entry may go, without a transaction that writes.
-func (j *Journal) due(before time.Time) (due bool) {
+// due returns the head behind the files that may go.
+func (j *Journal) due(ctx context.Context, before, now time.Time) (last entry.Head, err error) {
 	s := j.held.Load()
-	if s.Receipt == nil || s.Receipted <= s.Before.Seq {
-		return false
-	}
-	err := j.view(func(b *bbolt.Bucket) error {
-		raw, err := get(b, s.Before.Seq+1)
-		if err != nil {
-			return err
-		}
-		e, err := entry.Parse(raw)
-		due = e.Wall.Before(before)
-		return err
-	})
-	return due || err != nil // the transaction that follows reports the error
-}
-
-// drop deletes up to maxPrune entries from the front and returns the head behind them.
-func drop(b *bbolt.Bucket, s *state, before time.Time) (last entry.Head, err error) {
 	last = s.Before
-	for last.Seq < s.Receipted && last.Seq-s.Before.Seq < maxPrune {
-		raw, err := get(b, last.Seq+1)
-		if err != nil {
+	for _, old := range j.sealed {
+		if s.Receipt == nil || old.head.Seq > s.Receipted {
+			return last, nil
+		}
+		age, err := j.madeBefore(ctx, old.head.Seq, now)
+		if err != nil || !age.Before(before) {
 			return last, err
 		}
-		e, err := entry.Parse(raw)
-		if err != nil || !e.Wall.Before(before) {
-			return last, err
-		}
-		if last, err = last.Follow(raw); err != nil {
-			return last, fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-		if err := b.Delete(key(last.Seq)); err != nil {
-			return last, err
-		}
+		last = old.head
 	}
 	return last, nil
+}
+
+// madeBefore returns a time before which entry seq was made: the first that a clock told behind it, for the order of
+// entries is certain and their times are not. A time that has not come yet was told by a clock that went wrong.
+func (j *Journal) madeBefore(ctx context.Context, seq uint64, now time.Time) (time.Time, error) {
+	for after := seq - 1; ; {
+		raws, err := j.read(after, 100, 1<<20)
+		if err != nil || len(raws) == 0 || ctx.Err() != nil {
+			return now, errors.Join(err, ctx.Err())
+		}
+		for _, raw := range raws {
+			e, err := entry.Parse(raw)
+			if err != nil {
+				return now, err
+			}
+			if e.Trust >= entry.TrustClock && !e.Wall.After(now) {
+				return e.Wall, nil
+			}
+			after = e.Seq
+		}
+	}
+}
+
+// dropPurged deletes the files that lie before the first entry that is kept.
+func (j *Journal) dropPurged() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	before := j.held.Load().Before.Seq
+	for len(j.sealed) > 0 && j.sealed[0].head.Seq <= before {
+		if err := os.Remove(filepath.Join(j.dir, fileName(j.sealed[0].start))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		j.sealed = j.sealed[1:]
+	}
+	return syncDir(j.dir)
 }

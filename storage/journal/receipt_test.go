@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
-	"sync"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -76,40 +77,58 @@ func TestStatsNameTheOldestUnsent(t *testing.T) {
 	}
 }
 
+// pruned opens a journal of files with ten entries each, of which the first thirty, a minute apart, are receipted.
+func pruned(t *testing.T, dir string) *Journal {
+	t.Helper()
+	j := openWith(t, dir, Options{Device: device, Entries: 10})
+	fill(t, j, 35)
+	if err := j.PutReceipt(receipt(t, j, 30)); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+var later = entry.Stamp{Wall: day.Add(2 * time.Hour), Trust: entry.TrustClock}
+
 func TestPrune(t *testing.T) {
 	dir := t.TempDir()
-	j := open(t, dir)
-	fill(t, j, 30) // a minute apart
+	j := openWith(t, dir, Options{Device: device, Entries: 10})
+	fill(t, j, 35)
 	prune := func(before time.Duration, n int, first, head uint64) {
 		t.Helper()
-		got, err := j.Prune(t.Context(), day.Add(before), entry.Stamp{Wall: day.Add(time.Hour)})
+		got, err := j.Prune(t.Context(), day.Add(before), later)
 		if err != nil || got != n || j.First() != first || j.Head().Seq != head {
 			t.Fatalf("%d deleted, first %d, head %d, %v", got, j.First(), j.Head().Seq, err)
 		}
 	}
-	prune(time.Hour, 0, 1, 30) // nobody acknowledged any
-	if err := j.PutReceipt(receipt(t, j, 20)); err != nil {
+	prune(time.Hour, 0, 1, 35) // nobody acknowledged any
+	if err := j.PutReceipt(receipt(t, j, 25)); err != nil {
 		t.Fatal(err)
 	}
-	prune(10*time.Minute, 10, 11, 31)
-	prune(10*time.Minute, 0, 11, 31)
-	prune(time.Hour, 10, 21, 32)
-	checkPurge(t, j, 32, entry.Purge{First: 11, Last: 20})
+	prune(9*time.Minute, 0, 1, 35) // entry 10 was made at minute 9
+	prune(10*time.Minute, 10, 11, 36)
+	prune(10*time.Minute, 0, 11, 36)
+	prune(time.Hour, 10, 21, 37) // the file of entry 30 is not receipted whole
+	checkPurge(t, j, 37, entry.Purge{First: 11, Last: 20})
+	names, err := fileNames(dir)
+	if err != nil || len(names) != 2 || names[0] != "0000000000000021.db" {
+		t.Errorf("files %v, %v", names, err)
+	}
 
 	if _, err := j.Range(19, 1, 1<<20); !errors.Is(err, ErrPruned) {
 		t.Errorf("reading what is deleted: %v", err)
 	}
-	if _, ok := j.Hash(20); !ok {
+	if _, err := j.Hash(20); err != nil {
 		t.Error("the head before the first entry is not known any more")
 	}
-	if _, ok := j.Hash(19); ok {
+	if _, err := j.Hash(19); !errors.Is(err, ErrPruned) {
 		t.Error("the hash of a deleted entry is known")
 	}
 	if err := j.Rewind(0); err != nil || j.Receipted() != 20 {
 		t.Errorf("rewound to %d, %v; entry 20 is deleted", j.Receipted(), err)
 	}
 	j.Close()
-	whole(t, dir, 21, 32)
+	whole(t, dir, 21, 37)
 	fill(t, open(t, dir), 1)
 }
 
@@ -124,31 +143,80 @@ func checkPurge(t *testing.T, j *Journal, seq uint64, want entry.Purge) {
 		t.Fatal(err)
 	}
 	p, err := entry.Decode[entry.Purge](e)
-	if err != nil || p.First != want.First || p.Last != want.Last || !bytes.Contains(p.Receipt, []byte(`"seq":20`)) {
+	if err != nil || p.First != want.First || p.Last != want.Last || !bytes.Contains(p.Receipt, []byte(`"seq":25`)) {
 		t.Errorf("purge %+v, %v", p, err)
 	}
 }
 
-func TestPruneGoesInSteps(t *testing.T) {
+// A power cut between the certificate and the deletion leaves files that the next start deletes.
+func TestInterruptedPruneIsFinished(t *testing.T) {
 	dir := t.TempDir()
-	j := open(t, dir)
-	const entries = 2*maxPrune + 10
-	var wg sync.WaitGroup
-	for i := range entries {
-		wg.Go(func() {
-			if _, err := j.Append(t.Context(), draft(t, day, i)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if err := j.PutReceipt(receipt(t, j, entries)); err != nil {
+	j := pruned(t, dir)
+	first := filepath.Join(dir, fileName(entry.Head{}))
+	raw, err := os.ReadFile(first)
+	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := j.Prune(t.Context(), day.Add(time.Second), entry.Stamp{Wall: day.Add(time.Hour)})
-	if err != nil || n != entries || j.Head().Seq != entries+3 {
-		t.Fatalf("%d deleted, %d entries of kind purge, %v", n, j.Head().Seq-entries, err)
+	if n, err := j.Prune(t.Context(), day.Add(time.Hour), later); err != nil || n != 30 {
+		t.Fatalf("%d, %v", n, err)
 	}
 	j.Close()
-	whole(t, dir, entries+1, entries+3)
+	if err := os.WriteFile(first, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "0000000000000031.db")); err != nil {
+		t.Fatal(err)
+	}
+	// Behind the file that came back two others are missing, which would be a gap if they were not deleted by right.
+	j = open(t, dir)
+	if r := j.Repairs(); len(r) > 0 || j.First() != 31 {
+		t.Errorf("first %d, repairs %+v", j.First(), r)
+	}
+	if _, err := os.Stat(first); err == nil {
+		t.Error("the file is still there")
+	}
+}
+
+// What a clock said that went wrong must neither keep entries for ever nor let them go early.
+func TestPruneWithWrongClocks(t *testing.T) {
+	at := func(wall time.Duration, trust entry.Trust) entry.Draft {
+		d := draft(t, day.Add(wall), 1)
+		d.Trust = trust
+		return d
+	}
+	j := openWith(t, t.TempDir(), Options{Device: device, Entries: 2, Period: 1 << 60})
+	for _, d := range []entry.Draft{
+		at(0, entry.TrustClock), at(-9000*time.Hour, entry.TrustNone), // a file that ends with a clock that was never set
+		at(9000*time.Hour, entry.TrustClock), at(9000*time.Hour, entry.TrustClock), // a battery clock that ran wild
+		at(10*time.Minute, entry.TrustClock), at(11*time.Minute, entry.TrustClock),
+		at(12*time.Minute, entry.TrustClock),
+	} {
+		if _, err := j.Append(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.PutReceipt(receipt(t, j, 7)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		before time.Duration
+		n      int
+	}{{9 * time.Minute, 0}, {10 * time.Minute, 0}, {10*time.Minute + 1, 4}} {
+		if n, err := j.Prune(t.Context(), day.Add(c.before), later); err != nil || n != c.n {
+			t.Errorf("before %v: %d deleted, %v", c.before, n, err)
+		}
+	}
+}
+
+// A gate where nobody passes keeps no entry longer than one where many do.
+func TestQuietGateIsPruned(t *testing.T) {
+	j := openWith(t, t.TempDir(), Options{Device: device})
+	fill(t, j, 5)
+	if err := j.PutReceipt(receipt(t, j, 5)); err != nil {
+		t.Fatal(err)
+	}
+	month := entry.Stamp{Wall: day.Add(31 * 24 * time.Hour), Trust: entry.TrustClock}
+	if n, err := j.Prune(t.Context(), month.Wall.Add(-30*24*time.Hour), month); err != nil || n != 5 {
+		t.Errorf("%d deleted, %v", n, err)
+	}
 }

@@ -430,3 +430,32 @@ func TestReadPages(t *testing.T) {
 		}
 	}
 }
+
+// A device that repaired its journal skips sequences by a gap, wherever in it the hub stands; nobody else skips any.
+func TestGap(t *testing.T) {
+	for held := 3; held <= 6; held++ {
+		h := open(t, t.TempDir())
+		key := seeded(1)
+		all := chain(t, entry.Head{}, 6, "a")
+		if _, err := h.Put(t.Context(), batch(t, key, all[:held])); err != nil {
+			t.Fatal(err)
+		}
+		prev := entry.HashOf(all[2])
+		gap, err := entry.Entry{Seq: 11, Boot: 2, Stamp: entry.Stamp{Wall: now}, Prev: prev}.With(entry.Gap{First: 4, Last: 10, Why: "damaged page"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		behind := entry.Head{Seq: 11, Hash: entry.HashOf(gap)}
+		raws := append([][]byte{gap}, chain(t, behind, 2, "a")...)
+		for range 2 { // the second time it is stored already
+			s, err := h.Put(t.Context(), batch(t, key, raws))
+			if err != nil || s.Seq != 13 {
+				t.Fatalf("from %d: %+v, %v", held, s, err)
+			}
+		}
+		if s, err := h.Put(t.Context(), batch(t, key, chain(t, entry.Head{Seq: 20, Hash: behind.Hash}, 1, "a"))); err == nil {
+			t.Errorf("from %d: entries without a gap were skipped: %+v", held, s)
+		}
+		h.Close()
+	}
+}

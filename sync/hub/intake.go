@@ -81,26 +81,29 @@ const (
 )
 
 func place(at entry.Head, b wire.Batch) where {
-	before, after := b.Before(), b.After()
-	switch {
-	case at.Seq == 0 || before == at:
+	if _, err := at.Follow(b.Entries[0]); at.Seq == 0 || err == nil {
 		return goesOn
-	case after == at:
+	}
+	if b.After() == at {
 		return isStored
-	case before.Seq > at.Seq || after.Seq < at.Seq:
-		return elsewhere
-	case hashAt(b, at.Seq) != at.Hash:
+	}
+	if hash, ok := hashAt(b, at.Seq); ok && hash != at.Hash {
 		return isFork
 	}
 	return elsewhere
 }
 
-// hashAt returns the hash that b has at seq, which lies between its two heads, both included.
-func hashAt(b wire.Batch, seq uint64) entry.Hash {
+// hashAt returns the hash that b has at seq, if seq lies between its two heads, both included, and in no gap.
+func hashAt(b wire.Batch, seq uint64) (h entry.Hash, ok bool) {
 	if seq == b.Before().Seq {
-		return b.Before().Hash
+		return b.Before().Hash, true
 	}
-	return entry.HashOf(b.Entries[seq-b.Before().Seq-1])
+	for _, raw := range b.Entries {
+		if at, err := entry.HeadOf(raw); err == nil && at.Seq == seq {
+			return at.Hash, true
+		}
+	}
+	return h, false
 }
 
 // head returns where the chain of device ends, from the log when the last store left a doubt.
@@ -140,12 +143,27 @@ func (h *Hub) keep(b wire.Batch, seq uint64) wire.State {
 	if first {
 		h.opt.Log.Info("a device's chain begins here", "device", b.Device, "after", b.Before().Seq)
 	}
+	h.tellGaps(b)
 	return h.state(b.Device, b.After())
+}
+
+// tellGaps logs what a device says that it has lost.
+func (h *Hub) tellGaps(b wire.Batch) {
+	for _, raw := range b.Entries {
+		e, err := entry.Parse(raw)
+		if err != nil {
+			return
+		}
+		if g, err := entry.Decode[entry.Gap](e); err == nil {
+			h.opt.Log.Error("a device has lost entries", "device", b.Device, "from", g.First, "to", g.Last, "why", g.Why)
+		}
+	}
 }
 
 // raise stores an alarm, once, so that it outlives the hub and reaches every page. The caller is the writer.
 func (h *Hub) raise(ctx context.Context, b wire.Batch, at entry.Head) {
-	a := wire.Alarm{Device: b.Device, Seq: at.Seq, Ours: at.Hash.String(), Theirs: hashAt(b, at.Seq).String()}
+	theirs, _ := hashAt(b, at.Seq)
+	a := wire.Alarm{Device: b.Device, Seq: at.Seq, Ours: at.Hash.String(), Theirs: theirs.String()}
 	log := h.opt.Log.With("device", a.Device, "seq", a.Seq, "ours", a.Ours, "theirs", a.Theirs)
 	log.Error("same sequence, another hash: a card was cloned or rolled back")
 	if err := h.storeAlarm(ctx, a); err != nil {

@@ -158,14 +158,14 @@ func (c *Client) check(l *Line) error {
 	if _, err := ParseCursor(l.Cursor); err != nil {
 		return err
 	}
-	e, err := entry.Parse(l.Entry)
-	if err != nil {
-		return err
-	}
 	if err := sameInClear(*l); err != nil {
 		return err
 	}
-	at := chain{entry.Head{Seq: e.Seq, Hash: entry.HashOf(l.Entry)}, c.chains[l.Device].unsigned + 1}
+	head, err := entry.HeadOf(l.Entry)
+	if err != nil {
+		return err
+	}
+	at := chain{head, c.chains[l.Device].unsigned + 1}
 	if before, known := c.chains[l.Device]; known {
 		if _, err := before.Follow(l.Entry); err != nil {
 			return err

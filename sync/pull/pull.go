@@ -134,8 +134,12 @@ func line(at Cursor, b wire.Batch, raw []byte) (Line, error) {
 	if err != nil {
 		return Line{}, err
 	}
+	head, err := entry.HeadOf(raw)
+	if err != nil {
+		return Line{}, err
+	}
 	l := Line{
-		Cursor: at.String(), Device: b.Device, Seq: e.Seq, Hash: entry.HashOf(raw).String(), Kind: e.Kind.String(),
+		Cursor: at.String(), Device: b.Device, Seq: e.Seq, Hash: head.Hash.String(), Kind: e.Kind.String(),
 		Boot: e.Boot, Wall: e.Wall.Format(wallFormat), MonoMS: e.Mono.Milliseconds(), Trust: e.Trust.String(), Entry: raw,
 	}
 	// A body that cannot be decoded is left to the reader: the entry itself is whole and signed.

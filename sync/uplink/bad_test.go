@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -57,11 +59,46 @@ func TestOutageOfAWholeRun(t *testing.T) {
 	}
 }
 
+// A card lost what the hub had got in time. The gap that says so goes to the hub, and sending goes on behind it.
+func TestJournalLostWhatTheHubHolds(t *testing.T) {
+	r := newRig(t, 0)
+	dir, device := t.TempDir(), entry.DeviceID(r.hub.device)
+	reopen := func() {
+		j, err := journal.Open(dir, journal.Options{Device: device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { j.Close() })
+		r.journal = j
+	}
+	reopen()
+	r.add(12)
+	r.run("the first receipts", r.settled)
+	r.add(3) // that the hub never gets
+	r.journal.Close()
+	if err := os.Truncate(filepath.Join(dir, "0000000000000001.db"), 0); err != nil {
+		t.Fatal(err)
+	}
+	reopen()
+	if repairs := r.journal.Repairs(); len(repairs) != 1 || repairs[0].First != 1 {
+		t.Fatalf("repairs %+v", repairs)
+	}
+	r.add(2)
+	r.run("what is left", func() bool { return r.settled() && r.journal.Receipted() == r.journal.Head().Seq })
+	if got := r.hub.entries; len(got) != 12+1+2 {
+		t.Errorf("the hub holds %d entries, want the twelve, the gap and two", len(got))
+	}
+	if a := r.alarmed(); len(a) > 0 {
+		t.Errorf("alarms %q", a)
+	}
+}
+
 // What was receipted and deleted here is gone when the hub loses its disk; the rest is sent again.
 func TestHubLostItsDiskAfterDeletion(t *testing.T) {
 	r := newRig(t, 6)
 	r.run("the first receipts", r.settled)
-	if n, err := r.journal.Prune(t.Context(), time.Now().Add(time.Hour), entry.Stamp{Wall: time.Now()}); n != 6 || err != nil {
+	month := time.Now().Add(31 * 24 * time.Hour)
+	if n, err := r.journal.Prune(t.Context(), time.Now().Add(time.Hour), entry.Stamp{Wall: month, Trust: entry.TrustClock}); n != 6 || err != nil {
 		t.Fatal(n, err)
 	}
 	r.add(2)

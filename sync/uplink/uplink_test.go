@@ -53,8 +53,9 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			wire.Problem{Type: wire.ProblemBatch, Title: "bad", Status: 400}.Write(w)
 			return
 		}
+		_, err = h.head.Follow(b.Entries[0])
 		switch {
-		case h.head == (entry.Head{}) || b.Before() == h.head:
+		case h.head == (entry.Head{}) || err == nil:
 			h.entries = append(h.entries, b.Entries...)
 			h.head = b.After()
 			h.batches = append(h.batches, len(b.Entries))
@@ -133,7 +134,7 @@ func newBareRig(t *testing.T, entries int) *rig {
 func (r *rig) add(n int) {
 	r.t.Helper()
 	for range n {
-		d, err := entry.NewDraft(entry.Stamp{Wall: time.Now()}, entry.Fault{Part: "test", Text: "x"})
+		d, err := entry.NewDraft(entry.Stamp{Wall: time.Now(), Trust: entry.TrustClock}, entry.Fault{Part: "test", Text: "x"})
 		if err != nil {
 			r.t.Fatal(err)
 		}

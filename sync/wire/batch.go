@@ -104,7 +104,7 @@ func (b *Batch) link() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBatch, err)
 	}
-	b.before = entry.Head{Seq: first.Seq - 1, Hash: first.Prev}
+	b.before = first.Before()
 	b.after = b.before
 	for _, raw := range b.Entries {
 		if b.after, err = b.after.Follow(raw); err != nil {

@@ -242,7 +242,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if n := b.After().Seq - b.Before().Seq; n != uint64(len(b.Entries)) {
+		if n := b.After().Seq - b.Before().Seq; n < uint64(len(b.Entries)) { // a gap stands for several
 			t.Errorf("%d entries from %d to %d", len(b.Entries), b.Before().Seq, b.After().Seq)
 		}
 		b.Verify(pub)

@@ -56,7 +56,8 @@ type Options struct {
 // A Kiosk is one gate. It is a guard.Gate.
 type Kiosk struct {
 	Options
-	lanes []*lane
+	lanes    []*lane
+	repaired int // of the journal's repairs, how many are recorded; watch's own
 
 	// turn lets one person at a time through, whatever the lane: what is remembered of somebody must not change
 	// between the decision and the entry, nor the screen between the entry and the lamp.
@@ -77,6 +78,7 @@ const (
 	maxFault   = 500    // bytes of a fault's text in an entry
 	maxReplay  = 50_000 // entries that are looked through at start for who passed today
 	pruneEvery = time.Hour
+	slowWrite  = time.Second
 	watchEvery = time.Second
 )
 
@@ -98,11 +100,12 @@ func New(o Options) (*Kiosk, error) {
 // Run records the boot and works until ctx ends.
 func (k *Kiosk) Run(ctx context.Context) {
 	k.keep(ctx, entry.Boot{Program: k.Program}) // here and below, a journal that fails tells of itself
-	if doubt := k.Journal.Doubt(); doubt != "" {
-		k.Log.Error("journal is in doubt", "why", doubt)
-		k.keepFault(ctx, entry.Fault{Part: "journal", Text: doubt + ": the newest entries may be missing"})
-	}
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := k.Journal.Scrub(ctx); err != nil && ctx.Err() == nil {
+			k.Log.Error("journal cannot be read whole", "error", err)
+		}
+	})
 	for _, l := range k.lanes {
 		wg.Go(func() {
 			supervise.Run(ctx, k.Log, "lane "+l.Name, func(ctx context.Context) error { return k.work(ctx, l) },
@@ -133,6 +136,7 @@ func (k *Kiosk) watch(ctx context.Context) {
 			k.Log.Warn("forgotten early", "what", loss)
 		}
 		k.retryJournal(ctx)
+		k.tellRepairs(ctx)
 		if s := k.Clock.Stamp(); k.Retain > 0 && s.Trust >= entry.TrustClock && s.Wall.Sub(pruned) > pruneEvery {
 			pruned = s.Wall
 			if n, err := k.Journal.Prune(ctx, s.Wall.Add(-k.Retain), s); err != nil {
@@ -185,7 +189,11 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	slow := time.AfterFunc(slowWrite, func() { k.setFault("disk", "thẻ nhớ chậm, hãy chờ · the disk is slow: an entry waits") })
 	e, err := k.Journal.Append(ctx, d)
+	if slow.Stop() { // else the fault stands until a write is in time again
+		k.setFault("disk", "")
+	}
 	if err != nil {
 		if k.setFault("journal", "the journal cannot be written: "+err.Error()) {
 			k.Log.Error("entry was not kept", "kind", d.Kind, "error", err)
@@ -215,6 +223,9 @@ func (k *Kiosk) retryJournal(ctx context.Context) {
 		standing = standing || s.Verdict == entry.Failed
 	}
 	k.mu.Unlock()
+	if broken && k.Journal.Ready(k.Clock.Stamp()) != nil {
+		return
+	}
 	if broken && k.keepFault(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}) != nil || !broken && !standing {
 		return
 	}
@@ -222,6 +233,24 @@ func (k *Kiosk) retryJournal(ctx context.Context) {
 		maps.DeleteFunc(k.shown, func(_ string, s *guard.Shown) bool { return s.Verdict == entry.Failed })
 	})
 	k.light()
+}
+
+// tellRepairs records and shows what the journal had to repair since it was last asked.
+func (k *Kiosk) tellRepairs(ctx context.Context) {
+	repairs := k.Journal.Repairs()
+	if len(repairs) == k.repaired {
+		return
+	}
+	var doubt uint64
+	for i, r := range repairs {
+		doubt += r.InDoubt()
+		if i >= k.repaired {
+			k.Log.Error("journal repaired", "file", r.File, "why", r.Why, "from", r.First, "to", r.Last)
+			k.keepFault(ctx, entry.Fault{Part: "journal", Text: fmt.Sprintf("repaired: %d entries in doubt; %s: %s", r.InDoubt(), r.File, r.Why)})
+		}
+	}
+	k.repaired = len(repairs)
+	k.setFault("repair", fmt.Sprintf("sổ đã được sửa, %d mục không chắc còn đủ · journal repaired: %d entries in doubt", doubt, doubt))
 }
 
 // SetUplink takes the uplink's news. An uplink that reaches the hub and agrees with it has no alarm left.

@@ -343,15 +343,16 @@ func TestStartsAfterDeletion(t *testing.T) {
 		b.pass(time.Hour)
 	}
 	_, hub, _ := ed25519.GenerateKey(rand.Reader)
-	hash, _ := b.Journal.Hash(2)
-	if err := b.Journal.PutReceipt(entry.NewReceipt(hub, b.Device, entry.Head{Seq: 2, Hash: hash}, b.clock())); err != nil {
+	if err := b.Journal.PutReceipt(entry.NewReceipt(hub, b.Device, b.Journal.Head(), b.clock())); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := b.Journal.Prune(t.Context(), b.clock(), b.Clock.Stamp()); n != 2 || err != nil {
+	b.pass(25 * time.Hour) // a file's period
+	if n, err := b.Journal.Prune(t.Context(), b.clock(), b.Clock.Stamp()); n != 3 || err != nil {
 		t.Fatalf("%d entries deleted, %v", n, err)
 	}
+	b.show(b.declare(b.healthy(), b.clock()))
 	b.restart()
-	if r := b.State().Recent; len(r) != 1 || r[0].Seq != 3 {
+	if r := b.State().Recent; len(r) != 1 || r[0].Seq != 5 {
 		t.Errorf("recent verdicts %+v", r)
 	}
 }
