@@ -1,17 +1,21 @@
 -- The hub's view of its log. Everything but place can be made again by replay.
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- One row a device of which the log holds entries; times in milliseconds since 1970, by the device's clock.
+-- One row a device of which the log holds entries; times in milliseconds since 1970, by the device's clock. boot and
+-- began are its newest entry.Anchor.
 CREATE TABLE IF NOT EXISTS gate (
 	device TEXT PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
-	first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, entries INTEGER NOT NULL
+	first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, entries INTEGER NOT NULL,
+	boot INTEGER NOT NULL, began INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- One row a passage that counts, so that an undo finds it.
+-- One row a passage that counts, so that an undo finds it, and a time that comes later in the same boot.
 CREATE TABLE IF NOT EXISTS passage (
 	device TEXT NOT NULL, seq INTEGER NOT NULL, day TEXT NOT NULL, direction INTEGER NOT NULL,
-	verdict INTEGER NOT NULL, unsure INTEGER NOT NULL, PRIMARY KEY (device, seq)
+	verdict INTEGER NOT NULL, unsure INTEGER NOT NULL, boot INTEGER NOT NULL, mono INTEGER NOT NULL,
+	PRIMARY KEY (device, seq)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS undated ON passage (device, boot) WHERE unsure = 1;
 
 -- The passages counted; unsure are those whose clock was not trusted.
 CREATE TABLE IF NOT EXISTS tally (

@@ -24,6 +24,7 @@ type gateSum struct {
 	firstSeq, lastSeq   uint64
 	firstSeen, lastSeen int64
 	entries             int
+	anchor              entry.Anchor
 }
 
 type tallyKey struct {
@@ -60,17 +61,28 @@ func (s *step) take(ctx context.Context, r Record) error {
 
 // add takes one entry. Kinds that are no figure, and bodies that cannot be decoded, count as entries alone.
 func (s *step) add(ctx context.Context, device string, e entry.Entry) error {
-	seen := e.Wall.UnixMilli()
-	g := s.gates[device]
-	if g == nil {
-		g = &gateSum{firstSeq: e.Seq, firstSeen: seen, lastSeen: seen}
-		s.gates[device] = g
+	g, err := s.gate(ctx, device)
+	if err != nil {
+		return err
+	}
+	if a, ok := entry.AnchorOf(e); ok {
+		if a.Boot != g.anchor.Boot {
+			if err := s.date(ctx, device, a); err != nil {
+				return err
+			}
+		}
+		g.anchor = a
+	}
+	wall, sure := g.anchor.Wall(e)
+	seen := wall.UnixMilli()
+	if g.entries == 0 {
+		g.firstSeq, g.firstSeen, g.lastSeen = e.Seq, seen, seen
 	}
 	g.lastSeq, g.lastSeen, g.entries = e.Seq, max(g.lastSeen, seen), g.entries+1
 	switch e.Kind {
 	case entry.KindPassage:
 		if p, err := entry.Decode[entry.Passage](e); err == nil {
-			return s.count(ctx, device, e, p)
+			return s.count(ctx, device, e, p, wall, sure)
 		}
 	case entry.KindUndo:
 		if u, err := entry.Decode[entry.Undo](e); err == nil {
@@ -81,19 +93,62 @@ func (s *step) add(ctx context.Context, device string, e entry.Entry) error {
 }
 
 // count adds a passage to the figures of its day.
-func (s *step) count(ctx context.Context, device string, e entry.Entry, p entry.Passage) (err error) {
+func (s *step) count(ctx context.Context, device string, e entry.Entry, p entry.Passage, wall time.Time, sure bool) (err error) {
 	if s.insert == nil {
-		if s.insert, err = s.tx.PrepareContext(ctx, "INSERT OR REPLACE INTO passage VALUES (?, ?, ?, ?, ?, ?)"); err != nil {
+		if s.insert, err = s.tx.PrepareContext(ctx, "INSERT OR REPLACE INTO passage VALUES (?, ?, ?, ?, ?, ?, ?, ?)"); err != nil {
 			return err
 		}
 	}
-	k, unsure := tallyKey{s.day(e.Wall), device, int(p.Direction), int(p.Verdict)}, 0
-	if e.Trust < entry.TrustClock {
+	k, unsure := tallyKey{s.day(wall), device, int(p.Direction), int(p.Verdict)}, 0
+	if !sure {
 		unsure = 1
 	}
 	s.sum(k, 1, unsure)
-	_, err = s.insert.ExecContext(ctx, device, int64(e.Seq), k.day, k.direction, k.verdict, unsure)
+	_, err = s.insert.ExecContext(ctx, device, int64(e.Seq), k.day, k.direction, k.verdict, unsure, e.Boot, e.Mono.Milliseconds())
 	return err
+}
+
+// gate returns what the step adds to a device's row, and the anchor that the device has.
+func (s *step) gate(ctx context.Context, device string) (*gateSum, error) {
+	g := s.gates[device]
+	if g != nil {
+		return g, nil
+	}
+	g = &gateSum{}
+	err := s.tx.QueryRowContext(ctx, "SELECT boot, began FROM gate WHERE device = ?", device).Scan(&g.anchor.Boot, &g.anchor.Began)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	s.gates[device] = g
+	return g, nil
+}
+
+// date dates the passages of a boot whose first trusted time has come.
+func (s *step) date(ctx context.Context, device string, a entry.Anchor) error {
+	const undated = "SELECT seq, mono, day, direction, verdict FROM passage WHERE device = ? AND boot = ? AND unsure = 1"
+	rows, err := s.tx.QueryContext(ctx, undated, device, a.Boot)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	days := map[int64]string{}
+	for rows.Next() {
+		k := tallyKey{device: device}
+		var seq, mono int64
+		if err := rows.Scan(&seq, &mono, &k.day, &k.direction, &k.verdict); err != nil {
+			return err
+		}
+		s.sum(k, -1, -1)
+		k.day = s.day(a.At(time.Duration(mono) * time.Millisecond))
+		s.sum(k, 1, 0)
+		days[seq] = k.day
+	}
+	for seq, day := range days {
+		if _, err := s.tx.ExecContext(ctx, "UPDATE passage SET day = ?, unsure = 0 WHERE device = ? AND seq = ?", day, device, seq); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // undo takes a passage out of the figures again. One that is not there, or was undone before, changes nothing.
@@ -122,9 +177,9 @@ func (s *step) sum(k tallyKey, n, unsure int) {
 // flush writes the sums.
 func (s *step) flush(ctx context.Context) error {
 	for device, g := range s.gates {
-		_, err := s.tx.ExecContext(ctx, `INSERT INTO gate VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-			ON CONFLICT (device) DO UPDATE SET last_seq = ?3, last_seen = max(last_seen, ?5), entries = entries + ?6`,
-			device, int64(g.firstSeq), int64(g.lastSeq), g.firstSeen, g.lastSeen, g.entries)
+		_, err := s.tx.ExecContext(ctx, `INSERT INTO gate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+			ON CONFLICT (device) DO UPDATE SET last_seq = ?3, last_seen = max(last_seen, ?5), entries = entries + ?6, boot = ?7, began = ?8`,
+			device, int64(g.firstSeq), int64(g.lastSeq), g.firstSeen, g.lastSeen, g.entries, g.anchor.Boot, g.anchor.Began)
 		if err != nil {
 			return err
 		}

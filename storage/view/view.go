@@ -1,6 +1,7 @@
 // Package view is the hub's picture of its log in SQLite: gates, passages by day, alarms. It is made from the
 // log alone and may be thrown away at any time; whoever opens it replays from its position, and a view that
-// was replayed at once equals one that grew record by record.
+// was replayed at once equals one that grew record by record. A passage whose clock was not trusted is dated by the first
+// trusted time of the same boot, also by one that comes later (entry.Anchor).
 //
 // It trusts its input: batches were verified when the log took them. It promises no durability, and its days
 // are those of the kiosks' clocks in the zone that was named when it was opened.
@@ -23,7 +24,7 @@ import (
 var schema string
 
 // version names the schema and the meaning of what stands in it; a view of another version is rebuilt.
-const version = "1"
+const version = "2"
 
 // A Record is one message of the log. Batch is nil when Alarm is not, and the other way round; a record with
 // neither moves the position only.

@@ -82,7 +82,10 @@ func (b *book) add(device string, wall time.Time, bodies ...entry.Body) {
 func (b *book) raw(device string, e entry.Entry) []byte {
 	b.t.Helper()
 	b.seqs[device]++
-	e.Seq, e.Boot = b.seqs[device], 1
+	e.Seq = b.seqs[device]
+	if e.Boot == 0 {
+		e.Boot = 1
+	}
 	raw, err := e.Marshal()
 	if err != nil {
 		b.t.Fatal(err)
@@ -333,13 +336,51 @@ func TestUntrustedClockIsSaid(t *testing.T) {
 	v, b := fresh(t), newBook(t)
 	d, err := entry.NewDraft(entry.Stamp{}, pass(entry.In, entry.Admit))
 	must(t, err)
-	e := entry.Entry{Kind: d.Kind, Stamp: entry.Stamp{Wall: at(7, 0), Trust: entry.TrustSeen}, Body: d.Body}
+	e := entry.Entry{Kind: d.Kind, Boot: 2, Stamp: entry.Stamp{Wall: at(7, 0), Trust: entry.TrustSeen}, Body: d.Body}
 	b.record(Record{Batch: &Batch{"d1", [][]byte{b.raw("d1", e), b.raw("d1", e)}}})
 	b.add("d1", at(7, 0), entry.Undo{Seq: 1})
 	for i, want := range []Count{{In: 2, Unsure: 2}, {In: 1, Unsure: 1}} {
 		apply(t, v, b.records[i])
 		if total, err := v.Total(t.Context()); err != nil || total.Passages != want {
 			t.Errorf("record %d: %+v, %v, want %+v", i+1, total.Passages, err, want)
+		}
+	}
+}
+
+// A kiosk that starts without the time dates its passages when it learns it, whether in the same batch or much later.
+func TestLaterTimeDatesEarlierPassages(t *testing.T) {
+	entryAt := func(boot uint32, wall time.Time, mono time.Duration, trust entry.Trust) entry.Entry {
+		d, err := entry.NewDraft(entry.Stamp{}, pass(entry.In, entry.Admit))
+		must(t, err)
+		return entry.Entry{Kind: d.Kind, Boot: boot, Stamp: entry.Stamp{Wall: wall, Mono: mono, Trust: trust}, Body: d.Body}
+	}
+	lost := time.UnixMilli(0)
+	b := newBook(t)
+	b.record(Record{Batch: &Batch{"d1", [][]byte{
+		b.raw("d1", entryAt(1, lost, time.Minute, entry.TrustNone)),
+		b.raw("d1", entryAt(2, lost, time.Minute, entry.TrustNone)),
+	}}})
+	b.record(Record{Batch: &Batch{"d1", [][]byte{
+		b.raw("d1", entryAt(2, lost, 2*time.Minute, entry.TrustNone)),
+		b.raw("d1", entryAt(2, at(7, 0), 3*time.Minute, entry.TrustClock)),
+		b.raw("d1", entryAt(2, lost, 4*time.Minute, entry.TrustNone)),
+	}}})
+	b.record(Record{Batch: &Batch{"d1", [][]byte{b.raw("d1", entryAt(2, lost, 5*time.Minute, entry.TrustNone))}}})
+	grown, at1 := fresh(t), fresh(t)
+	for _, r := range b.records {
+		apply(t, grown, r)
+	}
+	apply(t, at1, b.records...)
+	for name, v := range map[string]*View{"grown": grown, "at once": at1} {
+		total, err := v.Total(t.Context())
+		must(t, err)
+		if want := (Count{In: 6, Unsure: 1}); total.Passages != want {
+			t.Errorf("%s: %+v, want %+v", name, total.Passages, want)
+		}
+		days, err := v.Passages(t.Context(), day, day)
+		must(t, err)
+		if len(days) != 1 || days[0].In != 5 {
+			t.Errorf("%s: %+v, want five passages of boot 2", name, days)
 		}
 	}
 }

@@ -273,7 +273,7 @@ func TestFullDisk(t *testing.T) {
 	}))
 	d.must(t, d.visit(t.Context(), "with room again", laneIn, entry.Admit, entry.ReasonDeclared, declared(son)))
 	d.kiosk.stop()
-	report, err := journal.Check(d.kioskData, nil)
+	report, err := journal.Check(filepath.Join(d.kioskData, "journal"), nil)
 	d.must(t, err)
 	if len(report.Damage) > 0 || report.Entries < 4 {
 		t.Errorf("%+v", report)

@@ -86,7 +86,7 @@ func (d *demo) finish() error {
 // finishAlone ends a demo that was broken off before there was a hub.
 func (d *demo) finishAlone() error {
 	d.kiosk.stop()
-	report, err := journal.Check(d.kioskData, nil)
+	report, err := journal.Check(filepath.Join(d.kioskData, "journal"), nil)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (d *demo) count(ctx context.Context) (t tally, err error) {
 	if err != nil {
 		return t, err
 	}
-	report, err := journal.Check(d.kioskData, receipts)
+	report, err := journal.Check(filepath.Join(d.kioskData, "journal"), receipts)
 	if err == nil && len(report.Damage) > 0 {
 		err = fmt.Errorf("journal is damaged: %v", report.Damage)
 	}

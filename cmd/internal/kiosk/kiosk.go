@@ -150,10 +150,15 @@ func (k *Kiosk) watch(ctx context.Context) {
 
 // replay tells the memory who passed today and fills the list of recent verdicts, after a restart.
 func (k *Kiosk) replay() error {
+	var told entry.Anchor
 	for e, err := range k.Journal.Last(maxReplay) {
 		if err != nil {
 			return err
 		}
+		if a, ok := entry.AnchorOf(e); ok {
+			told = a
+		}
+		e.Wall, _ = told.Wall(e)
 		k.replayEntry(e)
 	}
 	return nil

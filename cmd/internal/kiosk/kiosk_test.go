@@ -42,8 +42,10 @@ type bench struct {
 
 var morning = time.Date(2026, 11, 23, 7, 30, 0, 0, time.FixedZone("+07", 7*3600))
 
-func newBench(t *testing.T) *bench {
-	b := &bench{t: t, dir: t.TempDir(), now: morning}
+func newBench(t *testing.T) *bench { return newBenchIn(t, t.TempDir()) }
+
+func newBenchIn(t *testing.T, dir string) *bench {
+	b := &bench{t: t, dir: dir, now: morning}
 	_, b.declarer, _ = ed25519.GenerateKey(rand.Reader)
 	var err error
 	if b.authority, err = ecdh.X25519().GenerateKey(rand.Reader); err != nil {
@@ -355,6 +357,34 @@ func TestStartsAfterDeletion(t *testing.T) {
 	if r := b.State().Recent; len(r) != 1 || r[0].Seq != 5 {
 		t.Errorf("recent verdicts %+v", r)
 	}
+}
+
+// A kiosk whose journal was damaged tells how much is in doubt, on the screen and in the next entry, and goes on.
+func TestRepairedJournalIsSaid(t *testing.T) {
+	b := newBench(t)
+	b.show(cardA)
+	b.show(cardB)
+	b.Journal.Close()
+	b.Memory.Close()
+	if err := os.Truncate(filepath.Join(b.dir, "0000000000000001.db"), 0); err != nil {
+		t.Fatal(err)
+	}
+	b.open()
+	b.tellRepairs(t.Context())
+	if f := b.State().Faults; len(f) != 1 || !strings.Contains(f[0], "journal repaired: 4352 entries in doubt") {
+		t.Errorf("faults %q", f)
+	}
+	gap := entry.Head{}
+	for e, err := range b.Journal.Last(10) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err := entry.Decode[entry.Fault](e); err == nil && strings.Contains(f.Text, "4352") && gap.Seq == e.Seq-1 {
+			return
+		}
+		gap.Seq = e.Seq
+	}
+	t.Error("no entry tells of the repair")
 }
 
 // The personal part opens with the authority's key, and nothing of it stands on the disk in clear.
