@@ -50,7 +50,7 @@ fuzz: ## every fuzz target for FUZZ_TIME
 pictures: ## the README's pictures, from the demo in a browser
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 
-prove: prove-camera prove-gpio ## every long proof
+prove: prove-camera prove-gpio prove-journal ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
@@ -58,8 +58,14 @@ prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a
 prove-gpio: ## the lamps on real GPIO lines (gpio-sim in an arm64 VM)
 	buildroot/test/gpio.sh
 
+prove-journal: ## the journal against kills, failing calls, power cuts, damage and planted bugs (N=2 twice as much, PARTS="cut kill")
+	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove -n $(or $(N),1) $(PARTS)
+
+bench-journal: ## what an entry costs beside a raw write, SQLite and plain bbolt; writes docs/PERFORMANCE.md
+	@$(GO) run ./cmd/internal/bench/journal -update docs/PERFORMANCE.md
+
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal bench-journal clean
 .DEFAULT_GOAL := help

@@ -111,10 +111,15 @@ build() {
 		fail "the project does not build for arm64"
 }
 
+# pack DIR OUT packs DIR into the initramfs OUT.
+pack() {
+	(cd "$1" && find . | cpio -o -H newc --quiet --owner 0:0 | gzip -1) >"$2"
+}
+
 # boot DIR LOG [QEMU ARGUMENT…] packs DIR and boots it in the background, its console going to LOG. The process is $vm.
 boot() {
 	local dir=$1 log=$2; shift 2
-	(cd "$dir" && find . | cpio -o -H newc --quiet --owner 0:0 | gzip -1) >"$dir.gz"
+	pack "$dir" "$dir.gz"
 	timeout -k 10 "$limit" qemu-system-aarch64 -M virt -cpu cortex-a53 -accel tcg -m 512 -nodefaults -display none -serial stdio -no-reboot \
 		-kernel "$kernel"/boot/vmlinuz-* -initrd "$dir.gz" -append "console=ttyAMA0 quiet panic=-1 now=$(date +%s)" \
 		"$@" </dev/null >"$log" 2>&1 &

@@ -134,10 +134,8 @@ func (j *Journal) Ready(now entry.Stamp) error {
 }
 
 // add puts one entry behind s.Head and moves it.
-func (t tree) add(s *state, d entry.Draft) (entry.Entry, error) { return t.addAs(s, s.Head.Seq+1, d) }
-
-func (t tree) addAs(s *state, seq uint64, d entry.Draft) (e entry.Entry, err error) {
-	e = entry.Entry{Kind: d.Kind, Seq: seq, Boot: s.Boot, Stamp: d.Stamp, Prev: s.Head.Hash, Body: d.Body}
+func (t tree) add(s *state, d entry.Draft) (e entry.Entry, err error) {
+	e = entry.Entry{Kind: d.Kind, Seq: s.Head.Seq + 1, Boot: s.Boot, Stamp: d.Stamp, Prev: s.Head.Hash, Body: d.Body}
 	raw, err := e.Marshal()
 	if err != nil {
 		return e, err
@@ -145,7 +143,7 @@ func (t tree) addAs(s *state, seq uint64, d entry.Draft) (e entry.Entry, err err
 	if s.Head, err = s.Head.Follow(raw); err != nil {
 		return e, err
 	}
-	if err := t.insert(seq, raw); err != nil {
+	if err := t.insert(e.Seq, raw); err != nil {
 		return e, err
 	}
 	if s.Began == 0 && d.Trust >= entry.TrustClock {

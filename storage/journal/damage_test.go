@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	damaged = flag.Int("damaged", 210, "how many damaged journals TestDamage tries")
+	damaged = flag.Int("damaged", 104, "how many damaged journals TestDamage tries")
 	seeded  = flag.Uint64("seed", 0, "of the random damages, 0 = the time")
 )
 
@@ -235,6 +235,9 @@ func TestAimedDamage(t *testing.T) {
 			m, _, _ := readMetas(bytes.NewReader(b), int64(len(b)))
 			clear(b[(m.tx%2)*pageSize:][:pageSize])
 			return b
+		}, 0},
+		{"the key of a sealed file's last entry", old, func(b []byte) []byte {
+			return replace(b, append(key(60), s.entries[60]...), append(key(1<<62), s.entries[60]...))
 		}, 0},
 		{"a sealed file cut to nothing", old, func([]byte) []byte { return nil }, 30},
 		{"the newest file cut to nothing", newest, func([]byte) []byte { return nil }, 17},

@@ -88,7 +88,7 @@ func TestReadOnlyFolder(t *testing.T) {
 
 // childSync appends while its fdatasync calls fail by plan, and counts them.
 func childSync(t child, dir string) error {
-	j := open(t, dir)
+	j := openWith(t, dir, Options{Device: device, Entries: 8})
 	rested(t, j)
 	s, err := interceptSync()
 	if err != nil {
@@ -98,16 +98,15 @@ func childSync(t child, dir string) error {
 	if _, err := j.Append(ctx, draft(t, day, 1)); err != nil {
 		return err
 	}
-	if n := s.calls.Load(); n != 2 {
+	if n := s.data.n.Load(); n != 2 {
 		return fmt.Errorf("an entry was acknowledged after %d fdatasyncs, want 2", n)
 	}
 	for failing := range int32(2) { // of the pages, of the meta page
-		s.calls.Store(0)
-		s.fail.Store(failing + 1)
+		s.data.plan(failing + 1)
 		if e, err := j.Append(ctx, draft(t, day, 2)); err == nil {
 			return fmt.Errorf("entry %d was acknowledged though fdatasync %d failed", e.Seq, failing+1)
 		}
-		s.fail.Store(0)
+		s.data.plan(0)
 		if j.Head().Seq != uint64(failing+1) {
 			return fmt.Errorf("head %d after a failed append", j.Head().Seq)
 		}
@@ -118,13 +117,17 @@ func childSync(t child, dir string) error {
 		if err != nil || e.Seq != uint64(failing+2) {
 			return fmt.Errorf("entry %d after a failed one: %w", e.Seq, err)
 		}
+		if n := s.data.n.Load(); n != 2+2+2 { // the meta pages, before the file is let go and after; the commit that makes sure; the entry
+			return fmt.Errorf("%d fdatasyncs after a failed one, want 6", n)
+		}
 	}
-	if err := lasting(j, s); err != nil {
+	if err := errors.Join(lasting(j, s), unnamed(t, j, s)); err != nil {
 		return err
 	}
+	last := j.Head().Seq
 	j.Close()
 	r, err := Check(dir, nil)
-	if err != nil || len(r.Damage) > 0 || r.Last != 3 {
+	if err != nil || len(r.Damage) > 0 || r.Last != last {
 		return fmt.Errorf("%+v, %w", r, err)
 	}
 	return nil
@@ -132,26 +135,45 @@ func childSync(t child, dir string) error {
 
 // lasting tries a disk whose flushes all fail for a while, and a receipt that fails at the very end.
 func lasting(j *Journal, s *syncs) error {
-	s.fail.Store(-1)
+	s.data.plan(-1)
 	for range 3 {
 		if _, err := j.Append(context.Background(), draft(child{}, day, 9)); err == nil {
 			return errors.New("acknowledged while every fdatasync fails")
 		}
 	}
-	s.fail.Store(0)
-	s.calls.Store(0)
+	s.data.plan(0)
 	r := receipt(child{}, j, 2)
 	if err := j.PutReceipt(r); err != nil || j.Receipted() != 2 {
 		return fmt.Errorf("receipted %d, %w", j.Receipted(), err)
 	}
-	s.calls.Store(0)
-	s.fail.Store(2)
+	s.data.plan(2)
 	if err := j.PutReceipt(receipt(child{}, j, 3)); err == nil {
 		return errors.New("a receipt was kept though its meta page was not synced")
 	}
-	s.fail.Store(0)
+	s.data.plan(0)
 	if err := j.Rewind(3); err != nil || j.Receipted() != 3 { // changes nothing but recovers
 		return fmt.Errorf("receipted %d, %w", j.Receipted(), err)
+	}
+	return nil
+}
+
+// unnamed turns over to a new file whose name cannot be made durable for a while.
+func unnamed(t child, j *Journal, s *syncs) error {
+	for j.Head().Seq < 8 {
+		if _, err := j.Append(context.Background(), draft(t, day, 1)); err != nil {
+			return err
+		}
+	}
+	rested(t, j) // so that what is synced fully from here on is the folder alone
+	s.full.plan(-1)
+	for range 2 {
+		if e, err := j.Append(context.Background(), draft(t, day, 1)); err == nil {
+			return fmt.Errorf("entry %d was acknowledged in a file that may have no name after a power cut", e.Seq)
+		}
+	}
+	s.full.plan(0)
+	if e, err := j.Append(context.Background(), draft(t, day, 1)); err != nil || e.Seq != 9 {
+		return fmt.Errorf("entry %d in the new file: %w", e.Seq, err)
 	}
 	return nil
 }

@@ -190,10 +190,11 @@ func (j *Journal) detach(panicked bool) {
 	j.db, j.file = nil, nil
 }
 
-// closeBolt closes a file. After a panic inside bbolt its locks may be held for ever, so that its own Close would
-// hang: then only the file is closed, which frees the file's lock, and the mapping is lost.
+// closeBolt closes a file. After a panic inside bbolt its own locks may be held for ever, so that its Close would
+// hang: then only the file is closed and its lock given back; the mapping, which would keep that, is lost.
 func closeBolt(db *bbolt.DB, file *os.File, panicked bool) {
 	if panicked {
+		syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 		file.Close()
 	} else {
 		db.Close()

@@ -133,7 +133,7 @@ func (j *Journal) open() error {
 	if err != nil {
 		return err
 	}
-	return j.boot()
+	return j.update(adopt, func(_ tree, s *state) error { s.Boot++; return nil })
 }
 
 // goOn takes over the files that were surveyed and, where need be, repaired.
@@ -152,19 +152,6 @@ func (j *Journal) goOn(f *folder) error {
 		}
 	}
 	return j.attach(j.path())
-}
-
-// boot counts this run and, where the newest entries are in doubt, puts the gap behind what is left.
-func (j *Journal) boot() error {
-	return j.update(adopt, func(t tree, s *state) error {
-		s.Boot++
-		for _, r := range j.repairs {
-			if r.behind {
-				return t.bridge(s, r)
-			}
-		}
-		return nil
-	})
 }
 
 // release lets go of every file.

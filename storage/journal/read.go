@@ -79,7 +79,12 @@ func (j *Journal) visit(seq uint64, fn func(seq uint64, raw []byte) error) (end 
 	defer j.mu.RUnlock()
 	for _, s := range j.sealed {
 		if s.head.Seq >= seq {
-			_, err := readFile(filepath.Join(j.dir, fileName(s.start)), seq, fn)
+			_, err := readFile(filepath.Join(j.dir, fileName(s.start)), seq, func(at uint64, raw []byte) error {
+				if at > s.head.Seq {
+					return fmt.Errorf("%w: entry %d in a file that ends with %d", ErrDamaged, at, s.head.Seq)
+				}
+				return fn(at, raw)
+			})
 			return s.head, true, err
 		}
 	}

@@ -104,6 +104,9 @@ func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp
 func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp) (n int, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
+	if err := errors.Join(j.heal(), j.dropPurged()); err != nil { // what an earlier failure left undone
+		return 0, err
+	}
 	if _, err := j.turnOver(stamp, 1); err != nil && !errors.Is(err, ErrFull) { // a quiet gate's file ages, too
 		return 0, err
 	}
@@ -173,6 +176,9 @@ func (j *Journal) dropPurged() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	before := j.held.Load().Before.Seq
+	if len(j.sealed) == 0 || j.sealed[0].head.Seq > before {
+		return nil
+	}
 	for len(j.sealed) > 0 && j.sealed[0].head.Seq <= before {
 		if err := os.Remove(filepath.Join(j.dir, fileName(j.sealed[0].start))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

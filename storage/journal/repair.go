@@ -16,11 +16,10 @@ import (
 // A Repair is what became of a damaged file: it lies below "damaged" as it was found, and what the chain vouched for was
 // carried over. A file may need several, one for each gap; First is 0 where nothing is missing.
 type Repair struct {
-	File   string `json:"file"`
-	First  uint64 `json:"first"` // of the entries that are lost or in doubt
-	Last   uint64 `json:"last"`
-	Why    string `json:"why"`
-	behind bool   // the gap lies behind all that is left
+	File  string `json:"file"`
+	First uint64 `json:"first"` // of the entries that are lost or in doubt
+	Last  uint64 `json:"last"`
+	Why   string `json:"why"`
 }
 
 // InDoubt returns how many entries the repair could not save; it may count some that never were.
@@ -40,25 +39,17 @@ func (j *Journal) Repairs() []Repair {
 
 // Scrub reads every sealed file whole and repairs what it finds damaged, until ctx ends. It lets passages through.
 func (j *Journal) Scrub(ctx context.Context) error {
-	for after := j.First() - 1; ; {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("scrub journal: %w", err)
-		}
-		raws, err := j.Range(after, 100, 1<<20)
-		if err != nil && !errors.Is(err, ErrPruned) {
-			return fmt.Errorf("scrub journal: %w", err)
-		}
-		if err == nil && len(raws) == 0 {
+	for at := j.First() - 1; ; {
+		raws, err := j.Range(max(at, j.First()-1), 100, 1<<20)
+		switch {
+		case errors.Is(err, ErrPruned) && ctx.Err() == nil: // a moment ago
+			continue
+		case err != nil || ctx.Err() != nil:
+			return fmt.Errorf("scrub journal: %w", errors.Join(err, ctx.Err()))
+		case len(raws) == 0:
 			return nil
 		}
-		after = max(after, j.First()-1)
-		if err == nil {
-			h, err := entry.HeadOf(raws[len(raws)-1])
-			if err != nil {
-				return fmt.Errorf("scrub journal: %w", err)
-			}
-			after = h.Seq
-		}
+		at = after(raws[len(raws)-1]).Seq
 	}
 }
 
@@ -119,6 +110,7 @@ func (f *folder) repair(dir, device string) (repairs []Repair, err error) {
 		if found.err == nil {
 			continue
 		}
+		os.Remove(filepath.Join(dir, spareName)) // its space may be needed; another is made when the journal is open
 		s, start, next := f.context(i, device)
 		rs, err := repairFile(dir, found, s, start, next)
 		if err != nil {
@@ -161,8 +153,8 @@ func (f *folder) context(i int, device string) (s state, start entry.Head, next 
 }
 
 // repairFile puts a new file in the place of a damaged one, which begins behind start: the entries that the chain
-// vouches for, and gaps for the others up to next, where the next file goes on. Without a next the file is the newest;
-// a gap that must follow is left to the caller. s is the best state known from elsewhere.
+// vouches for, and gaps for the others up to next, where the next file goes on. Without a next the file is the newest.
+// s is the best state known from elsewhere.
 func repairFile(dir string, found *finding, s state, start entry.Head, next *entry.Head) ([]Repair, error) {
 	bound := start.Seq + maxEntries + passRoom
 	if next != nil {
@@ -182,10 +174,14 @@ func repairFile(dir string, found *finding, s state, start entry.Head, next *ent
 		end = d.state.Head
 	}
 	b := builder{repair: Repair{File: found.name, Why: why(found.err)}, at: start}
+	b.last.Wall = time.UnixMilli(0) // of a gap before the first entry
 	for _, raw := range d.vouched(end, found.Head, d.state.Head) {
 		b.take(raw)
 	}
 	b.upTo(end)
+	if next == nil {
+		b.behind(found.trust, bound)
+	}
 	first := s.Before
 	s = best(s, d.state, found.state)
 	s.Start, s.Head, s.Began = start, b.at, 0
@@ -195,9 +191,6 @@ func repairFile(dir string, found *finding, s state, start entry.Head, next *ent
 	s.Receipted = min(max(s.Receipted, s.Before.Seq), s.Head.Seq)
 	if s.Receipt != nil && s.Receipt.Seq != s.Receipted {
 		s.Receipt = nil
-	}
-	if next == nil {
-		b.behind(found.trust, bound)
 	}
 	s.Boot += uint32(b.doubt()) // each lost entry may have begun a boot
 	return b.repairs(), replaceFile(dir, found.name, s, b.list)
@@ -249,43 +242,39 @@ func (b *builder) take(raw []byte) {
 	}
 }
 
-// upTo puts a gap for what is missing before head.
+// upTo puts a gap in the place of what is missing up to head, whose hash it hands on.
 func (b *builder) upTo(head entry.Head) {
-	if head.Seq <= b.at.Seq {
-		return
+	if head.Seq > b.at.Seq {
+		b.gap(head.Seq, entry.Gap{Last: head.Seq, Hash: head.Hash[:]})
 	}
-	gap := entry.Gap{First: b.at.Seq + 1, Last: head.Seq, Why: b.repair.Why, Hash: head.Hash[:]}
-	wall := b.last.Wall
-	if wall.IsZero() {
-		wall = time.UnixMilli(0)
+}
+
+// behind puts a gap behind the last that is known, for as many entries as may have stood there: none when the end is
+// known, one transaction's when a meta page is broken, a whole file's when nothing tells. No sequence is used twice.
+func (b *builder) behind(trust knowledge, bound uint64) {
+	if trust == nearly {
+		bound = b.at.Seq + maxMerge
 	}
-	e := entry.Entry{Seq: head.Seq, Boot: b.last.Boot, Stamp: entry.Stamp{Wall: wall, Mono: b.last.Mono}, Prev: b.at.Hash}
-	raw, err := e.With(gap)
+	if trust != exactly && bound > b.at.Seq {
+		b.gap(bound+1, entry.Gap{Last: bound})
+	}
+}
+
+// gap adds g, which begins behind the last entry, under the sequence seq.
+func (b *builder) gap(seq uint64, g entry.Gap) {
+	g.First, g.Why = b.at.Seq+1, b.repair.Why
+	e := entry.Entry{Seq: seq, Boot: b.last.Boot, Stamp: entry.Stamp{Wall: b.last.Wall, Mono: b.last.Mono}, Prev: b.at.Hash}
+	raw, err := e.With(g)
+	if err == nil {
+		b.at, err = b.at.Follow(raw)
+	}
 	if err != nil {
 		panic(err) // a gap always fits
 	}
-	b.at, b.list = head, append(b.list, raw)
-	b.note(gap.First, gap.Last, false)
-}
-
-func (b *builder) note(first, last uint64, behind bool) {
+	b.list = append(b.list, raw)
 	r := b.repair
-	r.First, r.Last, r.behind = first, last, behind
+	r.First, r.Last = g.First, g.Last
 	b.gaps = append(b.gaps, r)
-}
-
-// behind notes how many entries may have stood behind the last that is known, at the most: none when the end is known,
-// one transaction's when a meta page is broken, a whole file's when nothing tells.
-func (b *builder) behind(trust knowledge, bound uint64) {
-	switch trust {
-	case exactly:
-		return
-	case nearly:
-		bound = b.at.Seq + maxMerge
-	}
-	if bound > b.at.Seq {
-		b.note(b.at.Seq+1, bound, true)
-	}
 }
 
 func (b *builder) doubt() (n uint64) {
@@ -301,25 +290,6 @@ func (b *builder) repairs() []Repair {
 		return []Repair{b.repair}
 	}
 	return b.gaps
-}
-
-// bridge puts the gap of a repair behind all that is left.
-func (t tree) bridge(s *state, r Repair) error {
-	stamp := entry.Stamp{Wall: time.UnixMilli(0)}
-	err := t.from(0, func(_ uint64, raw []byte) error {
-		e, err := entry.Parse(raw)
-		stamp.Wall = e.Wall
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	d, err := entry.NewDraft(stamp, entry.Gap{First: r.First, Last: r.Last, Why: r.Why})
-	if err != nil {
-		return err
-	}
-	_, err = t.addAs(s, r.Last+1, d)
-	return err
 }
 
 // replaceFile sets a damaged file aside and puts a new one with entries in its place, under the same name. The old one
@@ -342,7 +312,6 @@ func replaceFile(dir, name string, s state, entries [][]byte) error {
 	if err := syncDir(aside); err != nil {
 		return err
 	}
-	os.Remove(filepath.Join(dir, spareName)) // its space may be needed; another is made when the journal is open
 	return room(makeFile(filepath.Join(dir, name), s, entries...))
 }
 

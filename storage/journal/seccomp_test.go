@@ -9,13 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncs counts this process's calls of fdatasync and fails those that are chosen, by the kernel's seccomp
+// syncs counts this process's calls of fdatasync, and of fsync, and fails those that are chosen, by the kernel's seccomp
 // with a listener: no seam in the code under test, and it holds for calls inside bbolt.
 type syncs struct {
-	calls atomic.Int32
-	fail  atomic.Int32 // the number of the call that fails with EIO, 0 = none, -1 = all
-	fd    int
+	data, full calls // of fdatasync, of fsync
+	fd         int
 }
+
+type calls struct {
+	n    atomic.Int32
+	fail atomic.Int32 // the number of the call that fails with EIO, 0 = none, -1 = all
+}
+
+// plan counts anew and fails the call of that number.
+func (c *calls) plan(fail int32) { c.n.Store(0); c.fail.Store(fail) }
 
 type (
 	notification struct { // struct seccomp_notif
@@ -48,6 +55,7 @@ func canIntercept() error {
 func interceptSync() (*syncs, error) {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the call's number
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_FSYNC, Jt: 1},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_FDATASYNC, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
@@ -75,8 +83,11 @@ func (s *syncs) serve() {
 		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n))); e != 0 {
 			continue
 		}
-		r := response{id: n.id, flags: flagContinue}
-		if call, fail := s.calls.Add(1), s.fail.Load(); fail == call || fail < 0 {
+		r, c := response{id: n.id, flags: flagContinue}, &s.data
+		if n.nr == unix.SYS_FSYNC {
+			c = &s.full
+		}
+		if call, fail := c.n.Add(1), c.fail.Load(); fail == call || fail < 0 {
 			r.err, r.flags = -int32(unix.EIO), 0
 		}
 		unix.Syscall(unix.SYS_IOCTL, uintptr(s.fd), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))

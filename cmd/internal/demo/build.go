@@ -47,6 +47,14 @@ func findBuilder(bin string) (builder, error) {
 
 func (b builder) path(name string) string { return filepath.Join(b.bin, name) }
 
+// Build compiles ./cmd/NAME of the module at tree into bin, as it ships.
+func Build(ctx context.Context, tree, bin, name string) error {
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	return builder{tree, bin}.build(ctx, name)
+}
+
 // build compiles a program, unless it is there already.
 func (b builder) build(ctx context.Context, name string) error {
 	if b.tree == "" {

@@ -1,0 +1,9 @@
+package main
+
+import "testing"
+
+func TestKill(t *testing.T) {
+	if got := prove(t, short(t), kill); got.Kills != 5 {
+		t.Errorf("%v", got)
+	}
+}
