@@ -24,6 +24,9 @@ const (
 	// MaxSize is the most bytes that one entry may have; a larger one is refused.
 	MaxSize = 8 << 10
 
+	// MaxBody is the most bytes that the body of an entry may have.
+	MaxBody = MaxSize - headerSize
+
 	headerSize = 63
 )
 

@@ -3,6 +3,8 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 
 	"gatepost/storage/entry"
 )
@@ -18,6 +20,40 @@ type pending struct {
 	done  chan struct{} // closed when entry or err is set
 }
 
+// A queue is who waits for a transaction.
+type queue struct {
+	turn    chan struct{} // holds one token while somebody leads
+	mu      sync.Mutex    // guards waiting
+	waiting []*pending
+}
+
+func (q *queue) push(p *pending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, p)
+}
+
+// take takes those who have waited longest out of the queue.
+func (q *queue) take() []*pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.waiting), maxMerge)
+	group := slices.Clone(q.waiting[:n])
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	return group
+}
+
+// withdraw takes p out of the queue, unless it is in a transaction already.
+func (q *queue) withdraw(p *pending) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, p)
+	if i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	return i >= 0
+}
+
 // Append gives d its place in the chain and returns when it is durable. Callers that wait at the same
 // time share a transaction. An error means that the entry is not kept; ErrFull among them. When no new file can be
 // made, passages are refused first, so that there is room for entries that tell of it.
@@ -31,55 +67,46 @@ func (j *Journal) Append(ctx context.Context, d entry.Draft) (entry.Entry, error
 }
 
 func (j *Journal) append(ctx context.Context, d entry.Draft) (entry.Entry, error) {
-	if _, err := (entry.Entry{Body: d.Body}).Marshal(); err != nil {
-		return entry.Entry{}, err
+	if len(d.Body) > entry.MaxBody {
+		return entry.Entry{}, fmt.Errorf("body of %d bytes exceeds %d", len(d.Body), entry.MaxBody)
 	}
 	if err := ctx.Err(); err != nil {
 		return entry.Entry{}, err
 	}
 	p := &pending{draft: d, done: make(chan struct{})}
+	j.queue.push(p)
 	select {
-	case j.queue <- p: // not buffered: the writer has taken it into its transaction
+	case j.queue.turn <- struct{}{}:
+		j.lead(p)
+		<-j.queue.turn
+	case <-p.done:
 	case <-ctx.Done():
-		return entry.Entry{}, ctx.Err()
-	case <-j.quit:
-		return entry.Entry{}, ErrClosed
+		if j.queue.withdraw(p) {
+			return entry.Entry{}, ctx.Err()
+		}
+		<-p.done
 	}
-	<-p.done
 	return p.entry, p.err
 }
 
-// write is the writer: it ends when Close closes quit.
-func (j *Journal) write() {
+// lead commits groups of those who wait until p is through. There is no goroutine that writes for all: to wake one, and
+// to be woken by it, would cost a tenth of what the entry costs.
+func (j *Journal) lead(p *pending) {
 	for {
 		select {
-		case p := <-j.queue:
-			j.keep(j.gather(p))
-		case <-j.quit:
+		case <-p.done:
 			return
-		}
-	}
-}
-
-// gather takes everybody who is waiting right now.
-func (j *Journal) gather(first *pending) []*pending {
-	group := []*pending{first}
-	for len(group) < maxMerge {
-		select {
-		case p := <-j.queue:
-			group = append(group, p)
 		default:
-			return group
+			j.keep()
 		}
 	}
-	return group
 }
 
-// keep commits the group and tells each of its callers.
-func (j *Journal) keep(group []*pending) {
+// keep commits everybody who is waiting right now and tells each of them.
+func (j *Journal) keep() {
 	j.writing.Lock()
 	defer j.writing.Unlock()
-	group = j.admit(group)
+	group := j.admit(j.queue.take())
 	if len(group) == 0 {
 		return
 	}
@@ -103,6 +130,9 @@ func (j *Journal) keep(group []*pending) {
 // admit makes room for the group. Where there is none it turns away the passages, and everybody when the last of the
 // reserve is used up.
 func (j *Journal) admit(group []*pending) (admitted []*pending) {
+	if len(group) == 0 {
+		return nil
+	}
 	full, err := j.turnOver(group[0].draft.Stamp, len(group))
 	if err == nil || !full {
 		return group

@@ -48,6 +48,8 @@ type state struct {
 	Start     entry.Head     `cbor:"7,keyasint"` // the head before the file's first entry
 	Tx        uint64         `cbor:"8,keyasint"` // bbolt's number of the transaction: an older state in a newer tree is damage
 	Began     int64          `cbor:"9,keyasint"` // wall time of the file's first entry with a trusted one, milliseconds since 1970
+
+	packed []byte // as it stands in the file
 }
 
 // pack returns the SHA-256 of the state's CBOR, then the CBOR.
@@ -57,7 +59,8 @@ func (s *state) pack() []byte {
 		panic(err) // no value of these types fails
 	}
 	sum := sha256.Sum256(b)
-	return append(sum[:], b...)
+	s.packed = append(sum[:], b...)
+	return s.packed
 }
 
 func (s *state) unpack(raw []byte) error {
@@ -70,6 +73,7 @@ func (s *state) unpack(raw []byte) error {
 	if err := cbor.Unmarshal(raw[sha256.Size:], s); err != nil {
 		return fmt.Errorf("%w: state: %w", ErrDamaged, err)
 	}
+	s.packed = bytes.Clone(raw)
 	return nil
 }
 
@@ -80,17 +84,27 @@ func key(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
 // A tree is the newest file within a transaction.
 type tree struct {
-	tx         *bbolt.Tx
-	body, tail *bbolt.Bucket
+	tx   *bbolt.Tx
+	tail *bbolt.Bucket
 }
 
 func treeOf(tx *bbolt.Tx) (tree, error) {
-	t := tree{tx, tx.Bucket(bodyName), tx.Bucket(tailName)}
-	if t.body == nil || t.tail == nil {
+	t := tree{tx, tx.Bucket(tailName)}
+	if t.tail == nil {
 		return t, fmt.Errorf("%w: no bucket", ErrDamaged)
 	}
-	t.body.FillPercent, t.tail.FillPercent = 0.95, 1 // entries only ever come at the end
+	t.tail.FillPercent = 1
 	return t, nil
+}
+
+// body returns the bucket of the older entries, which most transactions do without.
+func (t tree) body() (*bbolt.Bucket, error) {
+	b := t.tx.Bucket(bodyName)
+	if b == nil {
+		return nil, fmt.Errorf("%w: no bucket", ErrDamaged)
+	}
+	b.FillPercent = 0.95 // entries only ever come at the end
+	return b, nil
 }
 
 func (t tree) state() (s state, err error) { return s, s.unpack(t.tail.Get(stateKey)) }
@@ -116,12 +130,16 @@ func (t tree) insert(seq uint64, raw []byte) error {
 
 // move moves the tail's entries into the body.
 func (t tree) move() error {
+	body, err := t.body()
+	if err != nil {
+		return err
+	}
 	var keys, values [][]byte
 	for k, v := range pairs(t.tail.Cursor(), nil) {
 		keys, values = append(keys, bytes.Clone(k)), append(values, bytes.Clone(v))
 	}
 	for i, k := range keys {
-		if err := errors.Join(t.body.Put(k, values[i]), t.tail.Delete(k)); err != nil {
+		if err := errors.Join(body.Put(k, values[i]), t.tail.Delete(k)); err != nil {
 			return err
 		}
 	}
@@ -141,7 +159,11 @@ func pairs(c *bbolt.Cursor, low []byte) func(yield func(k, v []byte) bool) {
 
 // from calls fn for each entry from seq on; valid within the transaction. errStop ends it.
 func (t tree) from(seq uint64, fn func(seq uint64, raw []byte) error) error {
-	for _, b := range []*bbolt.Bucket{t.body, t.tail} {
+	body, err := t.body()
+	if err != nil {
+		return err
+	}
+	for _, b := range []*bbolt.Bucket{body, t.tail} {
 		for k, v := range pairs(b.Cursor(), key(seq)) {
 			if len(k) != 8 {
 				return fmt.Errorf("%w: key of %d bytes", ErrDamaged, len(k))
@@ -228,13 +250,13 @@ func (j *Journal) update(onFail health, fn func(t tree, s *state) error) error {
 			if err != nil {
 				return err
 			}
-			if !bytes.Equal(t.tail.Get(stateKey), held.pack()) {
+			if !bytes.Equal(t.tail.Get(stateKey), held.packed) {
 				return fmt.Errorf("%w: another hand has written to it", ErrDamaged)
 			}
 			if err := fn(t, &next); err != nil {
 				return err
 			}
-			j.health = onFail // until the commit is through
+			j.health, j.used = onFail, tx.Size() // until the commit is through
 			return t.put(&next)
 		})
 	})
@@ -352,7 +374,11 @@ func (j *Journal) reconcile() error {
 
 // cut deletes the entries behind seq.
 func (t tree) cut(seq uint64) error {
-	for _, b := range []*bbolt.Bucket{t.body, t.tail} {
+	body, err := t.body()
+	if err != nil {
+		return err
+	}
+	for _, b := range []*bbolt.Bucket{body, t.tail} {
 		var behind [][]byte
 		for k := range pairs(b.Cursor(), key(seq+1)) {
 			behind = append(behind, bytes.Clone(k))

@@ -120,10 +120,10 @@ func inAppend(mark string) (n int) {
 	return n
 }
 
-// waitTaken waits until the writer has taken the entry of some caller.
+// waitTaken waits until some caller leads and wants to write.
 func waitTaken(t *testing.T) {
 	t.Helper()
-	until(t, "the writer took one", func() bool { return inAppend("[chan receive") == 1 })
+	until(t, "one leads", func() bool { return inAppend("[sync.Mutex.Lock") == 1 })
 }
 
 // waitQueued waits until n callers are in Append, one of them being served.

@@ -64,16 +64,15 @@ type Journal struct {
 	Options
 	dir     string
 	locked  *os.File      // holds the folder's lock
-	queue   chan *pending // Append → writer
+	queue   queue
 	changed chan struct{}
-	quit    chan struct{} // closed by Close
-	ended   sync.WaitGroup
-	closing sync.Once
+	ended   sync.WaitGroup        // the making of spares
 	held    atomic.Pointer[state] // what was last committed
 	spare   spare
 
-	writing sync.Mutex // one transaction at a time; guards the four below
+	writing sync.Mutex // one transaction at a time; guards the five below
 	health  health
+	used    int64 // bytes of the newest file that have been in use
 	unnamed bool // the newest file's name may not be durable
 	closed  bool
 	repairs []Repair
@@ -96,12 +95,11 @@ func Open(dir string, o Options) (*Journal, error) {
 	o.Period = or(o.Period, 24*time.Hour)
 	o.MaxSize = or(o.MaxSize, 1<<30)
 	o.Lock = or(o.Lock, time.Second)
-	j := &Journal{Options: o, dir: dir, queue: make(chan *pending), changed: make(chan struct{}, 1), quit: make(chan struct{})}
+	j := &Journal{Options: o, dir: dir, queue: queue{turn: make(chan struct{}, 1)}, changed: make(chan struct{}, 1)}
 	if err := j.open(); err != nil {
 		j.release()
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j.ended.Go(j.write)
 	j.prepare()
 	return j, nil
 }
@@ -162,12 +160,11 @@ func (j *Journal) release() {
 	}
 }
 
-// Close ends the writer and lets go of the folder. An Append that is running returns first.
+// Close lets go of the folder. A transaction that is running ends first, and who waits for one gets ErrClosed.
 func (j *Journal) Close() error {
-	j.closing.Do(func() { close(j.quit) })
-	j.ended.Wait()
 	j.writing.Lock()
 	defer j.writing.Unlock()
+	j.ended.Wait()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.closed {

@@ -117,12 +117,16 @@ func writeFile(path string, s state, entries [][]byte) error {
 			if err != nil {
 				return err
 			}
+			body, err := t.body()
+			if err != nil {
+				return err
+			}
 			for _, raw := range entries {
 				e, err := entry.Parse(raw)
 				if err != nil {
 					return err
 				}
-				if err := t.body.Put(key(e.Seq), raw); err != nil {
+				if err := body.Put(key(e.Seq), raw); err != nil {
 					return err
 				}
 			}
@@ -189,6 +193,7 @@ func (j *Journal) begin(s state) error {
 		j.sealed = append(j.sealed, span{old.Start, old.Head})
 	}
 	j.detach(false)
+	j.used = 0
 	j.db, j.file, j.unnamed = db, file, true // the next transaction waits for the name
 	j.held.Store(&s)
 	return nil
@@ -198,8 +203,11 @@ func (j *Journal) begin(s state) error {
 // that is trusted. full says that it must; else a failure only means that the newest file goes on. The caller holds
 // writing.
 func (j *Journal) turnOver(now entry.Stamp, n int) (full bool, err error) {
+	if j.closed {
+		return true, ErrClosed
+	}
 	s := *j.held.Load()
-	full = s.count() > 0 && s.count()+n > j.Entries || j.used() > passSize
+	full = s.count() > 0 && s.count()+n > j.Entries || j.used > passSize
 	if !full && (!s.over(now, j.Period) || s.count() == 0) {
 		return false, nil
 	}
@@ -220,16 +228,4 @@ func (j *Journal) turnOver(now entry.Stamp, n int) (full bool, err error) {
 // over reports whether the file's period has ended by the time now. A clock that was set back counts, too.
 func (s *state) over(now entry.Stamp, period time.Duration) bool {
 	return s.Began != 0 && now.Trust >= entry.TrustClock && now.Wall.Sub(time.UnixMilli(s.Began)).Abs() >= period
-}
-
-// used returns the bytes of the newest file that have been in use.
-func (j *Journal) used() int64 {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	if j.db == nil {
-		return 0
-	}
-	var size int64
-	guard(func() error { return j.db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil }) })
-	return size
 }

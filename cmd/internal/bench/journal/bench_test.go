@@ -109,7 +109,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%s behind %d: %v, %+v", r.name, r.history, r.took, r.wrote)
 		}
 	}
-	for _, c := range all[1:] {
+	for _, c := range all[2:] { // a raw write keeps no entry
 		st, err := c.open(filepath.Join(dir, c.name))
 		if err != nil {
 			t.Fatal(err)

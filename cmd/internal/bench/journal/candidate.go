@@ -25,7 +25,8 @@ func candidates(s *sample) []candidate {
 	once := lean
 	once.NoSync = true
 	return []candidate{
-		{"raw", "4 KiB over a part of a file that is there, fdatasync: the unit", openRaw},
+		{"raw", "4 KiB over a part of a file that is there, fdatasync: the unit", openRaw(1)},
+		{"raw twice", "the same, twice: the least that the two flushes of any bbolt commit cost", openRaw(2)},
 		{"file", "length, CRC-32 and entry at the end of a file, over zeros, fdatasync", s.openFile},
 		{"SQLite", "modernc.org/sqlite, WAL, synchronous=FULL", s.openSQLite},
 		{"bbolt", "default options, one bucket", s.openBolt(bbolt.Options{}, bbolt.DefaultFillPercent, false)},

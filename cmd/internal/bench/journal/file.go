@@ -27,25 +27,33 @@ func zero(f *os.File, offset int64) error {
 // raw writes 4 KiB after 4 KiB over a file, and begins again at its end. It has no history.
 type raw struct {
 	*os.File
-	next int64
+	next  int64
+	times int // that it writes and syncs for each entry
 }
 
-func openRaw(dir string) (store, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "raw"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+func openRaw(times int) func(dir string) (store, error) {
+	return func(dir string) (store, error) {
+		f, err := os.OpenFile(filepath.Join(dir, "raw"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		return &raw{f, 0, times}, zero(f, 0)
 	}
-	return &raw{File: f}, zero(f, 0)
 }
 
 func (*raw) count() int { return math.MaxInt }
 
 func (r *raw) add(context.Context, int) error {
-	var block [4096]byte
-	binary.LittleEndian.PutUint64(block[:], uint64(r.next))
-	_, err := r.WriteAt(block[:], r.next*int64(len(block))%ahead)
-	r.next++
-	return errors.Join(err, unix.Fdatasync(int(r.Fd())))
+	for range r.times {
+		var block [4096]byte
+		binary.LittleEndian.PutUint64(block[:], uint64(r.next))
+		_, err := r.WriteAt(block[:], r.next*int64(len(block))%ahead)
+		if err = errors.Join(err, unix.Fdatasync(int(r.Fd()))); err != nil {
+			return err
+		}
+		r.next++
+	}
+	return nil
 }
 
 // frames keeps entries behind each other, each after its length and CRC-32.
