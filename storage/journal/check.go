@@ -134,7 +134,7 @@ func examine(path string, whole bool) *finding {
 		return found
 	}
 	found.size = info.Size()
-	found.err = found.inspect(f, whole)
+	found.err = guard(func() error { return found.inspect(f, whole) })
 	return found
 }
 
