@@ -222,7 +222,7 @@ def pull(a, chains):
     hub, gone = http.client.HTTPSConnection(url.netloc, timeout=60, context=tls), False
     while True:
         query = {"limit": 1000} | ({"after": chains.cursor} if chains.cursor else {})
-        hub.request("GET", "/v1/entries?" + urlencode(query), headers={"Authorization": "Bearer " + token})
+        hub.request("GET", "/v1/log?" + urlencode(query), headers={"Authorization": "Bearer " + token})
         answer = hub.getresponse()
         body = answer.read()  # raises when the page breaks off
         hub.close()  # else the hub would, should the reader of stdout be slow; the next request opens it again

@@ -15,8 +15,10 @@ mkdir -p "$dir"
 rootfs "$work/root" "$here/cut/init"
 modules "$work/root" virtio_pci virtio_blk virtio_console ext4 f2fs
 build "$work/root" "$guest"
-pack "$work/root" "$dir/initrd.gz"
 cp "$kernel"/boot/vmlinuz-* "$dir/kernel"
+[ -e "$cache/e2fsck" ] || index
+cp "$(deb e2fsck e2fsck-static)/sbin/e2fsck.static" "$work/root/bin/e2fsck" # a torn superblock is its business
+pack "$work/root" "$dir/initrd.gz"
 (cd "$root" && CGO_ENABLED=0 go build -trimpath -o "$dir/check" "$guest") || fail "the guest does not build for this host"
 
 # Nothing is left to be initialised later, so that all that is written is written for the journal's sake. 64 MB is

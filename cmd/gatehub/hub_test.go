@@ -352,7 +352,7 @@ func TestCurl(t *testing.T) {
 	p := start(t, dir)
 	g.send(t, p, 3)
 	cmd := exec.CommandContext(t.Context(), "sh", "-c",
-		curl+` -sS --cacert data/tls/ca.pem -H "Authorization: Bearer $(cat data/token)" `+p.url+`/v1/entries`)
+		curl+` -sS --cacert data/tls/ca.pem -H "Authorization: Bearer $(cat data/token)" `+p.url+`/v1/log`)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil || bytes.Count(out, []byte("\n")) != 3 {

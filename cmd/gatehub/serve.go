@@ -87,7 +87,7 @@ func listen(ctx context.Context, g *errgroup.Group, c *config, own *secrets, h *
 		log.Info("hub listens", "gates", "https://"+batches.Addr().String(), "pages", c.Pages, "data", c.Data)
 	}()
 	mux := http.NewServeMux()
-	mux.Handle(wire.PathEntries, pull.Handler(h, own.tokens, log))
+	mux.Handle(wire.PathLog, pull.Handler(h, own.tokens, log))
 	mux.Handle("/", h.Handler())
 	secure := tls.NewListener(batches, &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own.cert}, NextProtos: []string{"h2", "http/1.1"},

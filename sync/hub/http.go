@@ -87,9 +87,19 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 		unknownDevice().Write(w)
 		return
 	}
+	nonce := r.URL.Query().Get("nonce")
+	if nonce != "" {
+		if err := wire.ParseNonce(nonce); err != nil {
+			problem(wire.ProblemRequest, http.StatusBadRequest, "not a nonce", err.Error()).Write(w)
+			return
+		}
+	}
 	s, err := h.State(r.Context(), id)
 	if err != nil {
 		err = h.notStored(id, err)
+	} else if nonce != "" {
+		t := wire.NewTime(h.opt.ReceiptKey, id, nonce, h.opt.Now())
+		s.Time = &t
 	}
 	answer(w, s, err)
 }

@@ -103,7 +103,7 @@ func (c *Client) get(ctx context.Context, after string, limit int, wait time.Dur
 	if wait > 0 {
 		q.Set("wait", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+wire.PathEntries+"?"+q.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+wire.PathLog+"?"+q.Encode(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask for a page: %w", err)
 	}

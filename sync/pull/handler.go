@@ -22,7 +22,7 @@ const (
 	writeTime = 30 * time.Second // for a reader to take what pageRead records hold
 )
 
-// Handler serves pages of log at wire.PathEntries to whoever shows one of the tokens.
+// Handler serves pages of log at wire.PathLog to whoever shows one of the tokens.
 func Handler(log Log, tokens Tokens, out *slog.Logger) http.Handler {
 	return &handler{log, tokens, out}
 }

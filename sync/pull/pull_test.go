@@ -188,7 +188,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := serve(t, m)
-			req, _ := http.NewRequestWithContext(t.Context(), c.method, client.URL+wire.PathEntries+c.query, nil)
+			req, _ := http.NewRequestWithContext(t.Context(), c.method, client.URL+wire.PathLog+c.query, nil)
 			req.Header.Set("Authorization", c.auth)
 			res, err := client.HTTP.Do(req)
 			if err != nil {
@@ -247,7 +247,7 @@ func TestCompression(t *testing.T) {
 	m.Batch(t, 1, stamp, passages(50)...)
 	c := serve(t, m)
 	fetch := func(accept string) (string, []byte) {
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", c.URL+wire.PathEntries, nil)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", c.URL+wire.PathLog, nil)
 		req.Header.Set("Authorization", "Bearer "+token)
 		req.Header.Set("Accept-Encoding", accept)
 		res, err := c.HTTP.Do(req)

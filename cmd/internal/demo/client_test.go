@@ -207,7 +207,7 @@ func clone(t *testing.T, page []pull.Line) (copied []pull.Line) {
 func liar(t *testing.T, page []pull.Line) (url, ca string) {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != wire.PathEntries || r.URL.Query().Has("after") {
+		if r.URL.Path != wire.PathLog || r.URL.Query().Has("after") {
 			return // nothing new
 		}
 		for enc := json.NewEncoder(w); len(page) > 0; page = page[1:] {

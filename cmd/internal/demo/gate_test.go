@@ -236,7 +236,7 @@ func (d *demo) getEntries(t *testing.T, query string) *http.Response {
 	d.must(t, err)
 	token, err := os.ReadFile(d.token)
 	d.must(t, err)
-	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.hubURL+wire.PathEntries+query, nil)
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.hubURL+wire.PathLog+query, nil)
 	d.must(t, err)
 	q.Header.Set("Authorization", "Bearer "+string(trim(token)))
 	r, err := client.Do(q)

@@ -268,11 +268,11 @@ func (d *demo) curl(ctx context.Context) error {
 		return err
 	}
 	out, err := exec.CommandContext(ctx, path, "--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert", d.ca,
-		"-H", "Authorization: Bearer "+string(trim(token)), d.hubURL+wire.PathEntries+"?limit=1000").CombinedOutput()
+		"-H", "Authorization: Bearer "+string(trim(token)), d.hubURL+wire.PathLog+"?limit=1000").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("curl: %w: %s", err, out)
 	}
-	d.say("✓ a plain curl pulls %d entries: curl --cacert %s -H \"Authorization: Bearer $(cat %s)\" %s", lines(out), d.ca, d.token, d.hubURL+wire.PathEntries)
+	d.say("✓ a plain curl pulls %d entries: curl --cacert %s -H \"Authorization: Bearer $(cat %s)\" %s", lines(out), d.ca, d.token, d.hubURL+wire.PathLog)
 	return nil
 }
 

@@ -132,7 +132,7 @@ func (d *demo) pull(ctx context.Context, client *http.Client, t *tally) error {
 	seen := map[uint64]bool{}
 	for after := ""; ; {
 		got := 0
-		page := d.hubURL + wire.PathEntries + "?limit=1000&after=" + url.QueryEscape(after)
+		page := d.hubURL + wire.PathLog + "?limit=1000&after=" + url.QueryEscape(after)
 		if err := fetch(ctx, client, page, string(trim(token)), func(r io.Reader) error {
 			for lines := json.NewDecoder(r); ; got++ {
 				var e struct {

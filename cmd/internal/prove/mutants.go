@@ -152,7 +152,7 @@ var mutations = []mutation{
 		name: "delete without waiting for the period",
 		file: "storage/journal/receipt.go",
 		old:  `err != nil || !age.Before(before)`,
-		new:  `err != nil`,
+		new:  `err != nil || age.IsZero()`,
 		pkgs: onJournal,
 		run:  "Prune|Model",
 	},
