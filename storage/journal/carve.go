@@ -25,13 +25,9 @@ type debris struct {
 // maxCarved bounds the texts of one sequence; a file holds as many copies as it has leaf pages at the most.
 const maxCarved = 64
 
-// carve searches a file for entries behind first and up to last, and for states.
-func carve(path string, first, last uint64) (debris, error) {
-	raw, err := readAll(path)
+// carve searches the bytes of a file for entries behind first and up to last, and for states.
+func carve(raw []byte, first, last uint64) debris {
 	d := debris{entries: map[uint64][][]byte{}}
-	if err != nil {
-		return d, err
-	}
 	for at := range raw {
 		b := raw[at:]
 		if bytes.HasPrefix(b, stateKey) {
@@ -44,7 +40,7 @@ func carve(path string, first, last uint64) (debris, error) {
 			d.addEntry(seq, b)
 		}
 	}
-	return d, nil
+	return d
 }
 
 // readAll reads a file block by block: one that cannot be read is left out as zeros.

@@ -63,7 +63,7 @@ type Options struct {
 type Journal struct {
 	Options
 	dir     string
-	locked  *os.File      // holds the folder's lock
+	locked  *os.File // holds the folder's lock
 	queue   queue
 	changed chan struct{}
 	ended   sync.WaitGroup        // the making of spares
@@ -73,7 +73,7 @@ type Journal struct {
 	writing sync.Mutex // one transaction at a time; guards the five below
 	health  health
 	used    int64 // bytes of the newest file that have been in use
-	unnamed bool // the newest file's name may not be durable
+	unnamed bool  // the newest file's name may not be durable
 	closed  bool
 	repairs []Repair
 

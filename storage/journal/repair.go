@@ -160,10 +160,11 @@ func repairFile(dir string, found *finding, s state, start entry.Head, next *ent
 	if next != nil {
 		bound = next.Seq
 	}
-	d, err := carve(filepath.Join(dir, found.name), start.Seq, bound)
+	raw, err := readAll(filepath.Join(dir, found.name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	d := carve(raw, start.Seq, bound)
 	if start.Seq > 0 && start.Hash == (entry.Hash{}) {
 		start = d.first(start) // nothing else tells the hash before it
 	}
