@@ -5,15 +5,18 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"gatepost/sync/wire"
 )
 
 const (
-	maxSlots   = 64  // batches that are read or stored at once, at most wire.MaxBatch each
-	retryAfter = "5" // seconds
+	maxSlots   = 256             // batches that are read or stored at once, at most wire.MaxBatch each
+	retryPanic = 5 * time.Second // after which somebody whose request failed here may come again
 )
 
 // Handler serves wire.PathBatches and wire.PathDevice. It answers every other path, and every failure,
@@ -38,7 +41,7 @@ func Guard(log *slog.Logger, next http.Handler) http.Handler {
 				panic(p) // net/http's own way to cut a connection
 			default:
 				log.Error("request failed", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				busy(w)
+				busy(w, retryPanic)
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -61,7 +64,7 @@ func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	default:
-		busy(w)
+		busy(w, h.opt.Pace.retryAfter())
 		return
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBatch))
@@ -70,7 +73,10 @@ func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := h.Put(r.Context(), raw)
-	answer(w, s, err)
+	if err == nil {
+		h.opt.Pace.stored(len(h.slots) - 1)
+	}
+	h.answer(w, s, err)
 }
 
 // unreadable tells a body that is too large from one that broke off.
@@ -101,11 +107,11 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 		t := wire.NewTime(h.opt.ReceiptKey, id, nonce, h.opt.Now())
 		s.Time = &t
 	}
-	answer(w, s, err)
+	h.answer(w, s, err)
 }
 
 // answer writes a state, or the problem that err is.
-func answer(w http.ResponseWriter, s wire.State, err error) {
+func (h *Hub) answer(w http.ResponseWriter, s wire.State, err error) {
 	p := wire.Problem{}
 	switch {
 	case err == nil:
@@ -114,11 +120,12 @@ func answer(w http.ResponseWriter, s wire.State, err error) {
 	case errors.As(err, &p) && p.Status != http.StatusServiceUnavailable:
 		p.Write(w)
 	default:
-		busy(w)
+		busy(w, h.opt.Pace.retryAfter())
 	}
 }
 
-func busy(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", retryAfter)
+// busy sends the peer away for a while, in whole seconds.
+func busy(w http.ResponseWriter, retry time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "send again later").Write(w)
 }
