@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,8 +16,9 @@ import (
 )
 
 const (
-	maxSlots   = 256             // batches that are read or stored at once, at most wire.MaxBatch each
-	retryPanic = 5 * time.Second // after which somebody whose request failed here may come again
+	maxSlots   = 256              // batches that are read or stored at once, at most wire.MaxBatch each
+	lineTime   = 15 * time.Second // for which a batch waits to be read
+	retryPanic = 5 * time.Second  // after which somebody whose request failed here may come again
 )
 
 // Handler serves wire.PathBatches and wire.PathDevice. It answers every other path, and every failure,
@@ -60,13 +62,11 @@ func only(method string, next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
+	if !h.enter(r.Context()) {
 		busy(w, h.opt.Pace.retryAfter())
 		return
 	}
+	defer func() { <-h.slots }()
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBatch))
 	if err != nil {
 		unreadable(err).Write(w)
@@ -74,9 +74,25 @@ func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := h.Put(r.Context(), raw)
 	if err == nil {
-		h.opt.Pace.stored(len(h.slots) - 1)
+		h.opt.Pace.stored(len(h.slots) - 1 + int(h.line.Load()))
 	}
 	h.answer(w, s, err)
+}
+
+// enter waits for a slot, in the order of coming: whoever stands here has paid for a handshake already. False: the
+// store is slow for longer than that is worth, or the peer has gone.
+func (h *Hub) enter(ctx context.Context) bool {
+	h.line.Add(1)
+	defer h.line.Add(-1)
+	timer := time.NewTimer(lineTime)
+	defer timer.Stop()
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // unreadable tells a body that is too large from one that broke off.

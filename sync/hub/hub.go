@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatepost/storage/entry"
@@ -49,6 +50,7 @@ type Hub struct {
 	opt    Options
 	engine *engine
 	slots  chan struct{}  // bounds the bodies that are held in memory at once
+	line   atomic.Int64   // batches that wait for a slot
 	end    func()         // ends following
 	follow sync.WaitGroup // what follows other hubs
 
