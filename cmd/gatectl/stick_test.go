@@ -355,7 +355,7 @@ func TestExportOfACard(t *testing.T) {
 		t.Errorf("another's key: status %d, %s", code, errs)
 	}
 	fatal(t, os.Truncate(db, int64(len(card)/2)))
-	fatal(t, os.WriteFile(db, bytes.Replace(card, []byte("gate-1"), []byte("gate-X"), 1), 0o600))
+	fatal(t, os.WriteFile(db, bytes.ReplaceAll(card, []byte("gate-1"), []byte("gate-X")), 0o600))
 	if code, _, errs := w.run("export", args...); code != exitFail || !strings.Contains(errs, "journal is damaged") || !maps.Equal(w.files(), want) {
 		t.Errorf("a damaged card: status %d, %s", code, errs)
 	}
