@@ -53,7 +53,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	device := entry.DeviceID(key.Public().(ed25519.PublicKey))
 	j, err := journal.Open(filepath.Join(c.Data, "journal"), journal.Options{Device: device})
 	if err != nil {
-		return fmt.Errorf("open journal: %w", err)
+		return err
 	}
 	defer j.Close()
 	clock, err := newClock(c, j, time.Now)

@@ -282,6 +282,30 @@ func replace(b, old, fresh []byte) []byte {
 	return bytes.ReplaceAll(b, old, fresh)
 }
 
+// A card that dies seldom spoils one file alone. Of two in a row each is still salvaged for itself.
+func TestTwoDamagedFiles(t *testing.T) {
+	s := newSample(t)
+	files := slices.Sorted(maps.Keys(s.files))
+	dir := s.put(t, files[1], func(b []byte) []byte { return flip(b, s.entries[75]) })
+	newest := filepath.Join(dir, files[2])
+	raw := bytes.Clone(s.files[files[2]])
+	clear(raw[:2*pageSize]) // both meta pages: nothing leads to its state
+	if err := os.WriteFile(newest, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if lost, repaired := s.survive(t, "two files", dir); !repaired || lost != 1 {
+		t.Errorf("%d entries lost, 1 would be right", lost)
+	}
+	// Where not even the newest file's first entry is left, only what hangs on it is in doubt as well.
+	dir = s.put(t, files[1], func(b []byte) []byte { return flip(b, s.entries[75]) })
+	if err := os.WriteFile(filepath.Join(dir, files[2]), replace(raw, s.entries[91], make([]byte, len(s.entries[91]))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if lost, repaired := s.survive(t, "two files and the joint", dir); !repaired || lost > 3 {
+		t.Errorf("%d entries lost, 3 would be right", lost)
+	}
+}
+
 func TestMissingFiles(t *testing.T) {
 	s := newSample(t)
 	files := slices.Sorted(maps.Keys(s.files))

@@ -26,6 +26,13 @@ var filePattern = regexp.MustCompile(`^[0-9]{16}\.db$`)
 // fileName names the file that begins behind start by the first sequence that it may hold.
 func fileName(start entry.Head) string { return fmt.Sprintf("%016d.db", start.Seq+1) }
 
+// startOf returns what a file's name tells of the head behind which it begins: the sequence.
+func startOf(name string) (start entry.Head) {
+	fmt.Sscanf(name, "%d", &start.Seq)
+	start.Seq--
+	return start
+}
+
 // fileNames returns the names of a journal's files, oldest first.
 func fileNames(dir string) ([]string, error) {
 	all, err := os.ReadDir(dir)

@@ -149,7 +149,7 @@ func (j *Journal) goOn(f *folder) error {
 			return err
 		}
 	}
-	return j.attach(j.path())
+	return j.attach()
 }
 
 // release lets go of every file.

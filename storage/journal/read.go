@@ -19,7 +19,6 @@ type Stats struct {
 	Saved  int       // entries that are here; one that a gap stands for counts
 	Unsent int       // of them, how many no receipt covers
 	Oldest time.Time // wall time of the first unsent entry, zero when there is none
-	Bytes  int64     // of the files in use
 }
 
 // Range returns the bytes of the entries from after+1 on: at most max of them, and no more than maxBytes, but one entry
@@ -184,7 +183,6 @@ func headAt(seq uint64, visit func(fn func(uint64, []byte) error) error) (h entr
 func (j *Journal) Stats() Stats {
 	s := j.held.Load()
 	st := Stats{Saved: int(s.Head.Seq - s.Before.Seq), Unsent: int(s.Head.Seq - s.Receipted)}
-	st.Bytes, _ = usedBytes(j.dir) // a folder that cannot be read shows at the next write, and so does a file
 	if st.Unsent == 0 {
 		return st
 	}

@@ -100,7 +100,9 @@ func (j *Journal) repairNewest(found *finding) error {
 	}
 	j.repairs = append(j.repairs, repairs...)
 	again := examine(j.path(), true)
-	j.held.Store(&again.state)
+	if again.err == nil { // else what is held is all that tells where the chain must go on
+		j.held.Store(&again.state)
+	}
 	return again.err
 }
 
@@ -111,7 +113,7 @@ func (f *folder) repair(dir, device string) (repairs []Repair, err error) {
 			continue
 		}
 		os.Remove(filepath.Join(dir, spareName)) // its space may be needed; another is made when the journal is open
-		s, start, next := f.context(i, device)
+		s, start, next := f.context(dir, i, device)
 		rs, err := repairFile(dir, found, s, start, next)
 		if err != nil {
 			return repairs, fmt.Errorf("repair %s: %w", found.name, err)
@@ -130,11 +132,9 @@ func (f *folder) repair(dir, device string) (repairs []Repair, err error) {
 
 // context returns what is known of a damaged file from its neighbours: the state of a file that can be read, the head
 // behind which it begins, and the one at which the next file goes on, if there is one.
-func (f *folder) context(i int, device string) (s state, start entry.Head, next *entry.Head) {
+func (f *folder) context(dir string, i int, device string) (s state, start entry.Head, next *entry.Head) {
 	found, newest := f.found[i], f.found[len(f.found)-1]
-	s.Device = device
-	fmt.Sscanf(found.name, "%d", &start.Seq)
-	start.Seq--
+	s.Device, start = device, startOf(found.name)
 	switch {
 	case i > 0:
 		s, start = f.found[i-1].state, f.found[i-1].Head
@@ -144,12 +144,24 @@ func (f *folder) context(i int, device string) (s state, start entry.Head, next 
 	case found.trust != unknown:
 		start = found.Start
 	}
-	for _, later := range f.found[i+1:] {
-		if next == nil && later.trust == exactly {
-			next = &later.Start
-		}
+	if i+1 < len(f.found) {
+		next = f.found[i+1].begins(dir)
 	}
 	return s, start, next
+}
+
+// begins returns the head behind which a file begins. Where its state cannot be read its name has the sequence, and its
+// first entry, if it can be found, the hash.
+func (f *finding) begins(dir string) *entry.Head {
+	start := f.Start
+	if f.trust != exactly {
+		start = startOf(f.name)
+		if raw, err := readAll(filepath.Join(dir, f.name)); err == nil {
+			d := carve(raw, start.Seq, start.Seq+1)
+			start = d.first(start)
+		}
+	}
+	return &start
 }
 
 // repairFile puts a new file in the place of a damaged one, which begins behind start: the entries that the chain
@@ -245,9 +257,14 @@ func (b *builder) take(raw []byte) {
 
 // upTo puts a gap in the place of what is missing up to head, whose hash it hands on.
 func (b *builder) upTo(head entry.Head) {
-	if head.Seq > b.at.Seq {
-		b.gap(head.Seq, entry.Gap{Last: head.Seq, Hash: head.Hash[:]})
+	if head.Seq <= b.at.Seq {
+		return
 	}
+	gap := entry.Gap{Last: head.Seq}
+	if head.Hash != (entry.Hash{}) { // unknown where two files in a row are damaged: then the gap's own hash does
+		gap.Hash = head.Hash[:]
+	}
+	b.gap(head.Seq, gap)
 }
 
 // behind puts a gap behind the last that is known, for as many entries as may have stood there: none when the end is

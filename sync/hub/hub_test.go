@@ -459,3 +459,32 @@ func TestGap(t *testing.T) {
 		h.Close()
 	}
 }
+
+// A contact that brings a nonce gets the hub's time, signed for it alone.
+func TestContactGetsTheTime(t *testing.T) {
+	h := open(t, t.TempDir())
+	defer h.Close()
+	nonce := strings.Repeat("0a", wire.NonceSize)
+	get := func(query string) (int, wire.State) {
+		w := httptest.NewRecorder()
+		h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, wire.PathDevice+id(seeded(1))+query, nil))
+		var s wire.State
+		if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil {
+			t.Fatal(err)
+		}
+		return w.Code, s
+	}
+	code, s := get("?nonce=" + nonce)
+	if code != http.StatusOK || s.Time == nil {
+		t.Fatalf("%d, %+v", code, s)
+	}
+	if at, err := s.Time.Check(public(seeded(100)), id(seeded(1)), nonce); err != nil || !at.Equal(now) {
+		t.Errorf("%v, %v", at, err)
+	}
+	if code, s := get(""); code != http.StatusOK || s.Time != nil {
+		t.Errorf("without a nonce: %d, %+v", code, s)
+	}
+	if code, _ := get("?nonce=xyz"); code != http.StatusBadRequest {
+		t.Errorf("a bad nonce: %d", code)
+	}
+}

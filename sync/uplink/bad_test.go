@@ -26,21 +26,23 @@ func (r *rig) seen() State {
 	return r.state
 }
 
+// reopen gives the rig the journal in dir.
+func (r *rig) reopen(dir string) {
+	r.t.Helper()
+	j, err := journal.Open(dir, journal.Options{Device: entry.DeviceID(r.hub.device)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { j.Close() })
+	r.journal = j
+}
+
 // The hub is away for a whole run of the kiosk; another run finds it.
 func TestOutageOfAWholeRun(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, 0)
 	r.journal.Close()
-	device := entry.DeviceID(r.hub.device)
-	reopen := func() {
-		j, err := journal.Open(dir, journal.Options{Device: device})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { j.Close() })
-		r.journal = j
-	}
-	reopen()
+	r.reopen(dir)
 	there := r.options.Hub
 	r.options.Hub = "http://127.0.0.1:1"
 	r.add(5)
@@ -49,7 +51,7 @@ func TestOutageOfAWholeRun(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 	r.journal.Close()
-	reopen()
+	r.reopen(dir)
 	r.add(4)
 	r.options.Hub = there
 	r.run("the last receipt", func() bool { return r.settled() && r.seen().Online })
@@ -62,16 +64,8 @@ func TestOutageOfAWholeRun(t *testing.T) {
 // A card lost what the hub had got in time. The gap that says so goes to the hub, and sending goes on behind it.
 func TestJournalLostWhatTheHubHolds(t *testing.T) {
 	r := newRig(t, 0)
-	dir, device := t.TempDir(), entry.DeviceID(r.hub.device)
-	reopen := func() {
-		j, err := journal.Open(dir, journal.Options{Device: device})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { j.Close() })
-		r.journal = j
-	}
-	reopen()
+	dir := t.TempDir()
+	r.reopen(dir)
 	r.add(12)
 	r.run("the first receipts", r.settled)
 	r.add(3) // that the hub never gets
@@ -79,7 +73,7 @@ func TestJournalLostWhatTheHubHolds(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "0000000000000001.db"), 0); err != nil {
 		t.Fatal(err)
 	}
-	reopen()
+	r.reopen(dir)
 	if repairs := r.journal.Repairs(); len(repairs) != 1 || repairs[0].First != 1 {
 		t.Fatalf("repairs %+v", repairs)
 	}

@@ -10,13 +10,11 @@ import (
 
 // Paths that a hub serves. A device stands in them by its id.
 const (
-	PathBatches   = "/v1/batches"      // POST a batch; 200 with a State
-	PathDevice    = "/v1/devices/"     // GET + id, ?nonce=…: a State
-	PathLog       = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
-	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
-	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
-	TypeBatch     = "application/cbor" // of a batch
-	TypeProblem   = "application/problem+json"
+	PathBatches = "/v1/batches"      // POST a batch; 200 with a State
+	PathDevice  = "/v1/devices/"     // GET + id, ?nonce=…: a State
+	PathLog     = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
+	TypeBatch   = "application/cbor" // of a batch
+	TypeProblem = "application/problem+json"
 )
 
 // A State is where a hub stands with a device. Hash and Receipt are empty when it holds nothing.

@@ -12,9 +12,56 @@ import (
 	"time"
 
 	"gatepost/storage/entry"
+	"gatepost/storage/journal"
 
 	"golang.org/x/sys/unix"
 )
+
+// A full journal is a fault and never green; it keeps an entry that says so, and what comes in besides does not make it
+// look mended. When there is room again the gate goes on by itself.
+func TestFullJournal(t *testing.T) {
+	b := newBench(t)
+	b.Journal.Close()
+	b.Memory.Close()
+	b.size = 4 << 20 // one file
+	b.open()
+	ballast, err := entry.NewDraft(b.Clock.Stamp(), entry.Passage{Lane: "gate-1", Sealed: make([]byte, 7000)})
+	for err == nil {
+		_, err = b.Journal.Append(t.Context(), ballast)
+	}
+	if !errors.Is(err, journal.ErrFull) {
+		t.Fatal(err)
+	}
+	full := b.Journal.Head().Seq
+	b.want("the first", b.show(b.declare(b.healthy(), b.clock())), entry.Failed, entry.ReasonJournal)
+	b.pass(time.Hour)
+	b.want("the second", b.show(cardB), entry.Failed, entry.ReasonJournal)
+	b.Alarm(t.Context(), "the hub says so")
+	b.retryJournal(t.Context())
+	if b.green() || !b.fault("journal is full") {
+		t.Errorf("state %+v", b.State())
+	}
+	var texts []string
+	for e, err := range b.Journal.Last(b.Journal.Head().Seq - full) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := entry.Decode[entry.Fault](e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, f.Part+": "+f.Text)
+	}
+	if len(texts) != 2 || !strings.Contains(texts[0], "journal is full") || texts[1] != "uplink: the hub says so" {
+		t.Errorf("entries %q, want one that tells of the full journal, and the alarm", texts)
+	}
+	b.Journal.MaxSize = 1 << 30
+	b.retryJournal(t.Context())
+	if s := b.State(); b.fault("journal is full") || len(s.Shown) > 0 {
+		t.Errorf("with room again: %+v", s)
+	}
+	b.want("with room again", b.show(cardB), entry.Look, entry.ReasonNeedsAnswers)
+}
 
 // A card is a small ext4 of its own, on which a bench keeps everything.
 type card struct {

@@ -7,6 +7,7 @@ package kiosk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -200,13 +201,27 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 		k.setFault("disk", "")
 	}
 	if err != nil {
-		if k.setFault("journal", "the journal cannot be written: "+err.Error()) {
-			k.Log.Error("entry was not kept", "kind", d.Kind, "error", err)
-		}
+		k.journalFailed(ctx, d, err)
 		return 0, fmt.Errorf("keep entry: %w", err)
 	}
-	k.setFault("journal", "")
+	if d.Kind == entry.KindPassage { // a full journal takes other kinds while it takes no passage
+		k.setFault("journal", "")
+	}
 	return e.Seq, nil
+}
+
+// journalFailed tells the guard that an entry was not kept and, when that is new, the journal itself: a full one has
+// room left for that. One that cannot be written at all has not, and the log must do.
+func (k *Kiosk) journalFailed(ctx context.Context, d entry.Draft, err error) {
+	k.mu.Lock()
+	stood := k.faults["journal"] != ""
+	k.mu.Unlock()
+	if k.setFault("journal", "the journal cannot be written: "+err.Error()) {
+		k.Log.Error("entry was not kept", "kind", d.Kind, "error", err)
+	}
+	if !stood && errors.Is(err, journal.ErrFull) && d.Kind == entry.KindPassage {
+		k.keepFault(ctx, entry.Fault{Part: "journal", Text: err.Error()})
+	}
 }
 
 // keepFault keeps what befell a part. Its text may come from a driver or a hub and is cut, for an entry has its
@@ -234,6 +249,7 @@ func (k *Kiosk) retryJournal(ctx context.Context) {
 	if broken && k.keepFault(ctx, entry.Fault{Part: "journal", Text: "written again", Clear: true}) != nil || !broken && !standing {
 		return
 	}
+	k.setFault("journal", "")
 	k.change(func() {
 		maps.DeleteFunc(k.shown, func(_ string, s *guard.Shown) bool { return s.Verdict == entry.Failed })
 	})

@@ -32,6 +32,7 @@ type bench struct {
 	*Kiosk
 	t         *testing.T
 	dir       string
+	size      int64 // of the journal, 0: ample
 	lane      *lane
 	declarer  ed25519.PrivateKey
 	authority *ecdh.PrivateKey
@@ -58,7 +59,7 @@ func newBenchIn(t *testing.T, dir string) *bench {
 // open starts the kiosk on what its folder holds.
 func (b *bench) open() {
 	b.t.Helper()
-	j, err := journal.Open(b.dir, journal.Options{Device: "0123456789abcdef"})
+	j, err := journal.Open(b.dir, journal.Options{Device: "0123456789abcdef", MaxSize: b.size})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -509,24 +510,29 @@ func TestLanesAndGuardsAtOnce(t *testing.T) {
 	}
 }
 
+// secondLane adds a lane, gate-2, and a lamp, whose face it returns.
+func (b *bench) secondLane() (*guard.Face, *lane) {
+	lamp, other := new(guard.Face), &lane{Lane: Lane{Name: "gate-2", Direction: entry.In}}
+	b.Lamp = func(f guard.Face) error { *lamp = f; return nil }
+	b.lanes = append(b.lanes, other)
+	return lamp, other
+}
+
 // The lamp says the gravest of what the screens say: one lane's green does not hide another's red.
 func TestLampAndScreensAgree(t *testing.T) {
 	b := newBench(t)
-	var lamp guard.Face
-	b.Lamp = func(f guard.Face) error { lamp = f; return nil }
-	other := &lane{Lane: Lane{Name: "gate-2", Direction: entry.In}}
-	b.lanes = append(b.lanes, other)
+	lamp, other := b.secondLane()
 	b.want("ill", b.show(b.declare(b.healthy("signs"), morning)), entry.Refuse, entry.ReasonRefusedAnswer)
 	b.see(t.Context(), other, []string{cardB})
-	if s := b.State().Shown; len(s) != 2 || lamp != guard.Stop {
-		t.Errorf("lamp %q beside %d screens", lamp, len(s))
+	if s := b.State().Shown; len(s) != 2 || *lamp != guard.Stop {
+		t.Errorf("lamp %q beside %d screens", *lamp, len(s))
 	}
 	b.mu.Lock()
 	standing := b.shown["gate-1"]
 	b.mu.Unlock()
 	b.clear(standing)
-	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || lamp != guard.Ask {
-		t.Errorf("lamp %q beside %+v", lamp, s)
+	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || *lamp != guard.Ask {
+		t.Errorf("lamp %q beside %+v", *lamp, s)
 	}
 }
 
@@ -534,21 +540,18 @@ func TestLampAndScreensAgree(t *testing.T) {
 // the first to find that out.
 func TestFaultLeavesEveryScreen(t *testing.T) {
 	b := newBench(t)
-	var lamp guard.Face
-	b.Lamp = func(f guard.Face) error { lamp = f; return nil }
-	other := &lane{Lane: Lane{Name: "gate-2", Direction: entry.In}}
-	b.lanes = append(b.lanes, other)
+	lamp, other := b.secondLane()
 	good := b.Journal
 	b.Journal = closedJournal(t)
 	b.show(cardA)
-	if lamp != guard.Broken {
-		t.Fatalf("lamp %q without a journal", lamp)
+	if *lamp != guard.Broken {
+		t.Fatalf("lamp %q without a journal", *lamp)
 	}
 	b.Journal = good
 	b.see(t.Context(), other, []string{cardB})
 	b.retryJournal(t.Context())
-	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || lamp != guard.Ask {
-		t.Errorf("lamp %q beside %+v", lamp, s)
+	if s := b.State().Shown; len(s) != 1 || s[0].Lane != "gate-2" || *lamp != guard.Ask {
+		t.Errorf("lamp %q beside %+v", *lamp, s)
 	}
 }
 

@@ -47,7 +47,7 @@ var mutations = []mutation{
 	},
 	{
 		name: "no sync of a commit",
-		file: "storage/journal/file.go",
+		file: "storage/journal/commit.go",
 		old:  "NoStatistics: true,\n",
 		new:  "NoStatistics: true, NoSync: true,\n",
 		pkgs: onJournal,
@@ -178,7 +178,7 @@ var mutations = []mutation{
 	},
 	{
 		name: "trust pages after a failed flush",
-		file: "storage/journal/file.go",
+		file: "storage/journal/commit.go",
 		old:  `	return syscall.Fdatasync(int(f.Fd()))`,
 		new:  `	return nil`,
 		pkgs: onJournal,
@@ -229,5 +229,21 @@ var mutations = []mutation{
 `,
 		pkgs: []string{"./cmd/internal/kiosk"},
 		run:  "Green|Disk|Fault",
+	},
+	{
+		name: "do not record that the journal is full",
+		file: "cmd/internal/kiosk/kiosk.go",
+		old:  "if !stood && errors.Is(err, journal.ErrFull)",
+		new:  "if stood && errors.Is(err, journal.ErrFull)",
+		pkgs: []string{"./cmd/internal/kiosk"},
+		run:  "FullJournal",
+	},
+	{
+		name: "take a full journal for mended",
+		file: "cmd/internal/kiosk/kiosk.go",
+		old:  "if d.Kind == entry.KindPassage {",
+		new:  "if true {",
+		pkgs: []string{"./cmd/internal/kiosk"},
+		run:  "FullJournal",
 	},
 }
