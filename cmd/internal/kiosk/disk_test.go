@@ -34,6 +34,9 @@ func TestFullJournal(t *testing.T) {
 	}
 	full := b.Journal.Head().Seq
 	b.want("the first", b.show(b.declare(b.healthy(), b.clock())), entry.Failed, entry.ReasonJournal)
+	if n := b.Journal.Head().Seq - full; n != 1 {
+		t.Errorf("%d entries tell of the first refusal", n)
+	}
 	b.pass(time.Hour)
 	b.want("the second", b.show(cardB), entry.Failed, entry.ReasonJournal)
 	b.Alarm(t.Context(), "the hub says so")
