@@ -64,8 +64,11 @@ prove-journal: ## the journal against kills, failing calls, power cuts, damage a
 bench-journal: ## what an entry costs beside a raw write, SQLite and plain bbolt; writes docs/PERFORMANCE.md
 	@$(GO) run ./cmd/internal/bench/journal -update docs/PERFORMANCE.md
 
+bench-herd: ## 2,000 gates at once after an outage, and 38,181 computed; writes docs/PERFORMANCE.md
+	@$(GO) run ./cmd/internal/bench/herd -update docs/PERFORMANCE.md
+
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal bench-journal clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal bench-journal bench-herd clean
 .DEFAULT_GOAL := help

@@ -128,6 +128,7 @@ func (f *pullFlags) pull(ctx context.Context, e env, c *pull.Client) (string, er
 	out.SetEscapeHTML(false)
 	for {
 		next, n, err := c.Page(ctx, at, pull.DefaultLimit, wait, func(l pull.Line) error { return out.Encode(l) })
+		ended := n == 0 && next == at // a page may be empty and yet move on, over what the token does not open
 		at = next
 		switch {
 		case f.follow && ctx.Err() != nil:
@@ -137,7 +138,7 @@ func (f *pullFlags) pull(ctx context.Context, e env, c *pull.Client) (string, er
 			if !pause(ctx, pullRetry) {
 				return at, nil
 			}
-		case err != nil || n == 0 && !f.follow:
+		case err != nil || ended && !f.follow:
 			return at, err
 		}
 		if f.follow {
@@ -149,7 +150,7 @@ func (f *pullFlags) pull(ctx context.Context, e env, c *pull.Client) (string, er
 // passing tells whether an error may go away: the hub could not be reached, or says so itself.
 func passing(err error) bool {
 	if p := (wire.Problem{}); errors.As(err, &p) {
-		return p.Status >= http.StatusInternalServerError
+		return p.Status >= http.StatusInternalServerError || p.Status == http.StatusTooManyRequests
 	}
 	return errors.Is(err, pull.ErrReach)
 }

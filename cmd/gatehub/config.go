@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 	_ "time/tzdata" // the zone of the pages is there on any machine
 
 	"gatepost/scanner/form/strict"
+	"gatepost/sync/pull"
 )
 
 // defaults is the commented configuration that a gatehub without one uses: everything on loopback.
@@ -17,6 +20,9 @@ const defaults = `# gatehub: takes entries from gates, keeps them and serves the
 schema = 1
 
 data = "gatehub-data"            # the log, keys and certificates; view.db in it can be thrown away
+engine = ""                      # where the log is: "": in DATA/log; "nats://a:4222,nats://b:4222,nats://c:4222": in that
+                                 # NATS cluster (2.12 or later), which several hubs may share. Its servers need JetStream with
+                                 # "sync_interval: always", and "max_payload: 2MB"; tls:// and USER:PASSWORD@ are possible
 listen = "127.0.0.1:8443"        # TLS: gates send here, other servers pull here
 pages = "127.0.0.1:8444"         # the officer's page, without TLS and password; "": none
 
@@ -26,7 +32,9 @@ areas = []                       # the order of areas on the page; others follow
 
 devices = ""                     # folder with NAME.pub.pem of each device, and beside it NAME.toml with
                                  # name, venue and area where wanted; read again when it changes; "": DATA/devices
-tokens = ""                      # file with the tokens of those who may pull, one a line; "": DATA/token, made once
+tokens = ""                      # file with the tokens of those who may pull, one a line, and behind it
+                                 # the areas to which it is limited: TOKEN Quang Minh, Mê Linh; "": DATA/token, made once
+keeper = ""                      # the consumer that must have taken an entry before a receipt for it is signed; "": none
 receipt_key = ""                 # PEM of the key that signs receipts; "": DATA/receipt.key, made once
 tls_cert = ""                    # PEM of the hub's certificate and key; "": DATA/tls with ca.pem for the
 tls_key = ""                     # gates, made once
@@ -36,6 +44,7 @@ tls_key = ""                     # gates, made once
 type config struct {
 	Schema     int      `toml:"schema"`
 	Data       string   `toml:"data"`
+	Engine     string   `toml:"engine"`
 	Listen     string   `toml:"listen"`
 	Pages      string   `toml:"pages"`
 	Name       string   `toml:"name"`
@@ -43,6 +52,7 @@ type config struct {
 	Areas      []string `toml:"areas"`
 	Devices    string   `toml:"devices"`
 	Tokens     string   `toml:"tokens"`
+	Keeper     string   `toml:"keeper"`
 	ReceiptKey string   `toml:"receipt_key"`
 	TLSCert    string   `toml:"tls_cert"`
 	TLSKey     string   `toml:"tls_key"`
@@ -84,6 +94,10 @@ func parseConfig(text []byte) (*config, error) {
 	if c.Data == "" {
 		doc.Fault("data", "a hub needs a folder")
 	}
+	checkEngine(doc, c.Engine)
+	if c.Keeper != "" && !pull.IsConsumer(c.Keeper) {
+		doc.Fault("keeper", "%q is no consumer's name such as \"ministry\"", c.Keeper)
+	}
 	checkAddress(doc, "listen", c.Listen)
 	if c.Pages != "" {
 		checkAddress(doc, "pages", c.Pages)
@@ -92,6 +106,22 @@ func parseConfig(text []byte) (*config, error) {
 		doc.Fault("tls_cert", "tls_cert and tls_key belong together")
 	}
 	return c, doc.Err()
+}
+
+// checkEngine reports an address by its place in the list: it may carry a password.
+func checkEngine(doc *strict.Doc, engine string) {
+	if engine == "" {
+		return
+	}
+	for i, address := range strings.Split(engine, ",") {
+		if !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.Path+u.RawQuery+u.Fragment != "" {
+			doc.Fault("engine", "address %d is not one such as \"nats://a:4222\"", i+1)
+		}
+	}
 }
 
 func checkAddress(doc *strict.Doc, key, address string) {

@@ -80,15 +80,16 @@ func (l *lines) read(r io.Reader) {
 	close(l.got)
 }
 
-// start runs a gatehub over dir on a free port and waits until it listens.
-func start(t *testing.T, dir string) *process {
+// start runs a gatehub over dir on a free port, with more lines of configuration, and waits until it listens.
+func start(t *testing.T, dir string, more ...string) *process {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "hub.toml")
-	must(t, os.WriteFile(file, []byte("schema = 1\ndata = \"data\"\nlisten = \"127.0.0.1:0\"\npages = \"127.0.0.1:0\"\n"), 0o600))
+	text := "schema = 1\ndata = \"data\"\nlisten = \"127.0.0.1:0\"\npages = \"127.0.0.1:0\"\n" + strings.Join(more, "\n")
+	must(t, os.WriteFile(file, []byte(text), 0o600))
 	p := &process{
 		cmd: exec.Command(path, "-config", file), dir: filepath.Join(dir, "data"),
 		out: &lines{got: make(chan string, 9), re: regexp.MustCompile(`msg="hub listens" gates=(\S+)`)},

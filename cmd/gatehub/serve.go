@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -39,13 +40,22 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("read devices: %w", err)
 	}
+	consumers, err := pull.OpenConsumers(filepath.Join(c.Data, "consumers.json"))
+	if err != nil {
+		return err
+	}
+	pace := hub.NewPace(time.Now, rand.Float64)
 	h, err := hub.Open(ctx, hub.Options{
-		Dir: filepath.Join(c.Data, "log"), Devices: known.Key, ReceiptKey: own.receipt, Now: time.Now, Log: log,
+		Dir: filepath.Join(c.Data, "log"), Engine: c.Engine, Devices: known.Key, ReceiptKey: own.receipt, Now: time.Now, Log: log,
+		Kept: keeper(c, consumers), Pace: pace,
 	})
 	if err != nil {
 		return err
 	}
 	defer h.Close()
+	if err := consumers.Attach(ctx, h); err != nil {
+		return err
+	}
 	v, err := view.Open(ctx, filepath.Join(c.Data, "view.db"), c.zone)
 	if err != nil {
 		return err
@@ -55,7 +65,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	fl := newFleet(h, time.Now)
 	place := func(places map[string]view.Place) {
+		fl.place(places)
 		if err := v.SetPlaces(ctx, places); err != nil {
 			log.Error("places not shown", "error", err)
 		}
@@ -71,14 +83,42 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		}, func(error) {})
 		return nil
 	})
-	if err := listen(ctx, g, c, own, h, d, log); err != nil {
+	g.Go(func() error {
+		supervise.Run(ctx, log, "fleet", fl.follow, func(error) {})
+		return nil
+	})
+	if err := listen(ctx, g, c, own, pace, hub.Guard(log, routes(h, own, fl, consumers, log)), d, log); err != nil {
 		return err
 	}
 	return g.Wait()
 }
 
+// routes is what gates and pullers may ask for.
+func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log *slog.Logger) http.Handler {
+	gates := http.NewServeMux()
+	puller := pull.New(pull.Options{
+		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Out: log,
+	})
+	for _, path := range []string{wire.PathLog, wire.PathConsumers, wire.PathStatus} {
+		gates.Handle(path, puller)
+	}
+	gates.Handle("/", fl.listen(h.Handler()))
+	return gates
+}
+
+// keeper tells how far the consumer has come for whom receipts wait; where none is named, they wait for nobody.
+func keeper(c *config, consumers *pull.Consumers) func() (uint64, bool) {
+	if c.Keeper == "" {
+		return nil
+	}
+	return func() (uint64, bool) {
+		place, _ := consumers.Kept(c.Keeper) // 0 of one that has said nothing yet: no receipt
+		return place, true
+	}
+}
+
 // listen opens both ports and serves on them in g.
-func listen(ctx context.Context, g *errgroup.Group, c *config, own *secrets, h *hub.Hub, d *desk.Desk, log *slog.Logger) error {
+func listen(ctx context.Context, g *errgroup.Group, c *config, own *secrets, pace *hub.Pace, gates http.Handler, d *desk.Desk, log *slog.Logger) error {
 	batches, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for gates: %w", err)
@@ -86,13 +126,13 @@ func listen(ctx context.Context, g *errgroup.Group, c *config, own *secrets, h *
 	defer func() {
 		log.Info("hub listens", "gates", "https://"+batches.Addr().String(), "pages", c.Pages, "data", c.Data)
 	}()
-	mux := http.NewServeMux()
-	mux.Handle(wire.PathLog, pull.Handler(h, own.tokens, log))
-	mux.Handle("/", h.Handler())
-	secure := tls.NewListener(batches, &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own.cert}, NextProtos: []string{"h2", "http/1.1"},
+	door := hub.NewDoor(batches, hub.DoorOptions{
+		TLS: &tls.Config{
+			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own.cert}, NextProtos: []string{"h2", "http/1.1"},
+		},
+		Pace: pace, Now: time.Now, Log: log,
 	})
-	serveOn(ctx, g, secure, hub.Guard(log, mux), log)
+	serveOn(ctx, g, door, gates, log)
 	if c.Pages == "" {
 		return nil
 	}
@@ -113,6 +153,9 @@ func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, handler htt
 		Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug), // strangers cause these
+	}
+	if door, ok := l.(*hub.Door); ok {
+		s.ConnState = door.ConnState
 	}
 	g.Go(func() error {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -70,12 +70,17 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
+	o.Aside = func() ([]uint64, error) { return uplink.SetAside(asideFile(c)) }
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	handOn, err := newUplink(ctx, c, key, j, k, log)
+	handOn, err := newUplink(ctx, c, key, j, k, clock, log)
+	if err != nil {
+		return err
+	}
+	receipts, err := receiptKey(c)
 	if err != nil {
 		return err
 	}
@@ -88,6 +93,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
 	}
 	g.Go(func() error { return handOn(ctx) })
+	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
 	return g.Wait()
@@ -260,14 +266,29 @@ func openLamps(c *config.Kiosk, o *kiosk.Options) (halt func() error, err error)
 	return lamps.Halt, nil
 }
 
+// receiptKey returns the hub's public key for receipts, nil where there is none.
+func receiptKey(c *config.Kiosk) (ed25519.PublicKey, error) {
+	if c.Uplink.ReceiptKey == "" {
+		return nil, nil
+	}
+	pub, err := keyfile.Public(c.Uplink.ReceiptKey)
+	if err != nil {
+		return nil, fmt.Errorf("hub's receipt key: %w", err)
+	}
+	return pub, nil
+}
+
+// asideFile is where the uplink notes the entries that the hub refused.
+func asideFile(c *config.Kiosk) string { return filepath.Join(c.Data, "aside") }
+
 // newUplink returns what hands entries on until its context ends.
-func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, log *slog.Logger) (run func(context.Context) error, err error) {
+func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.Uplink.Hub == "" {
 		return func(context.Context) error { return nil }, nil // entries stay here
 	}
-	receipts, err := keyfile.Public(c.Uplink.ReceiptKey)
+	receipts, err := receiptKey(c)
 	if err != nil {
-		return nil, fmt.Errorf("hub's receipt key: %w", err)
+		return nil, err
 	}
 	var roots *x509.CertPool
 	if c.Uplink.CA != "" {
@@ -280,10 +301,23 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 		}
 	}
 	u := uplink.New(j, uplink.Options{
-		Hub: c.Uplink.Hub, CA: roots, Key: key, ReceiptKey: receipts, Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
-		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) },
+		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c), Spread: min(10*c.Interval, 5*time.Minute),
+		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
+		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
 	})
 	return u.Run, nil
+}
+
+// setClock returns what takes the hub's time. It logs a time that is not taken once, until one is.
+func setClock(clock *wall.Clock, log *slog.Logger) func(at time.Time, roundTrip time.Duration) {
+	refused := false
+	return func(at time.Time, roundTrip time.Duration) {
+		err := clock.Tell(at, roundTrip)
+		if err != nil && !refused {
+			log.Warn("the clock is not set by the hub", "error", err)
+		}
+		refused = err != nil
+	}
 }
 
 // version returns what the build knows of itself.

@@ -3,6 +3,11 @@
 // A board without a battery wakes up with a wrong clock, and a clock can be set back at any moment.
 // Nothing waits here for a better time, and nothing is rewritten later: an entry keeps the time and the
 // trust that were known when it was made, and order comes from the sequence.
+//
+// Two sources are trusted: the operating system while it says that it is synchronised, and the hub's signed time
+// (Tell), which goes on from there by the monotonic clock. The system's is finer and wins while both agree; where they
+// are further apart than two minutes the signed one wins, for anybody on the way can forge what a system synchronises by.
+// Neither may lie before what was trusted earlier. The package does not notice a hub that tells the future.
 package wall
 
 import (
@@ -15,36 +20,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slack is how far a clock may be corrected backwards without losing its trust.
-const slack = 2 * time.Minute
+const (
+	slack   = 2 * time.Minute  // how far a clock may be corrected backwards, or differ from another, without losing its trust
+	maxTrip = 30 * time.Second // a hub's answer that took longer tells too little of the time
+)
 
 // A Clock gives stamps. It is safe for concurrent use.
 type Clock struct {
 	now     func() time.Time
+	elapsed func() time.Duration
 	synced  func() bool
-	started time.Time
 
 	mu   sync.Mutex
-	seen time.Time // the latest time that was trusted
+	seen time.Time     // the latest time that was trusted
+	mono time.Duration // of the latest stamp
+	told time.Time     // the hub's time when the clock started; zero until there is one
 }
 
 // Options of a Clock. The zero value reads the operating system.
 type Options struct {
-	Now    func() time.Time // nil: time.Now
-	Synced func() bool      // whether Now can be trusted; nil: Kernel
-	Seen   time.Time        // no trusted time may lie before this one: the program's build, the journal's last entry
+	Now     func() time.Time     // nil: time.Now
+	Elapsed func() time.Duration // since some moment, by a clock that nobody can set; nil: Now's monotonic one
+	Synced  func() bool          // whether Now can be trusted; nil: Kernel
+	Seen    time.Time            // no trusted time may lie before this one: the program's build, the journal's last entry
 }
 
 // New returns a clock that starts now.
 func New(o Options) *Clock {
-	c := &Clock{now: o.Now, synced: o.Synced, seen: o.Seen}
+	c := &Clock{now: o.Now, elapsed: o.Elapsed, synced: o.Synced, seen: o.Seen}
 	if c.now == nil {
 		c.now = time.Now
 	}
 	if c.synced == nil {
 		c.synced = Kernel
 	}
-	c.started = c.now()
+	if c.elapsed == nil {
+		started := c.now()
+		c.elapsed = func() time.Duration { return c.now().Sub(started) }
+		return c
+	}
+	began := c.elapsed()
+	c.elapsed = func() time.Duration { return o.Elapsed() - began }
 	return c
 }
 
@@ -54,24 +70,58 @@ func Kernel() bool {
 	return err == nil && state != unix.TIME_ERROR
 }
 
-// Stamp returns the time now. Mono never goes back, whatever happens to Wall.
-func (c *Clock) Stamp() entry.Stamp {
-	now := c.now()
+// Tell takes the hub's signed time, which came with an answer that took roundTrip and arrived just now. A time that fits
+// what the hub told before changes nothing, so that the clock does not tremble with the network. The error says why a
+// time is not taken: it lies before one that was trusted, or took too long.
+func (c *Clock) Tell(at time.Time, roundTrip time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := entry.Stamp{Wall: now.UTC().Truncate(time.Millisecond), Mono: now.Sub(c.started).Truncate(time.Millisecond)}
+	mono := c.advance()
+	earliest, latest := at, at.Add(roundTrip) // the hub looked at its clock some time during the round trip
 	switch {
-	case now.Before(c.seen.Add(-slack)):
-		s.Trust = entry.TrustNone
-	case c.synced():
-		s.Trust = entry.TrustClock
-		if now.After(c.seen) {
-			c.seen = now
-		}
-	default:
-		s.Trust = entry.TrustSeen
+	case roundTrip < 0 || roundTrip > maxTrip:
+		return fmt.Errorf("hub's time took %v, more than %v", roundTrip, maxTrip)
+	case latest.Before(c.seen.Add(-slack)):
+		return fmt.Errorf("hub's time %v lies before %v, which was trusted earlier", at.Format(time.RFC3339), c.seen.Format(time.RFC3339))
 	}
-	return s
+	if now := c.told.Add(mono); c.told.IsZero() || now.Before(earliest) || now.After(latest) {
+		c.told = at.Add(roundTrip/2 - mono)
+	}
+	return nil
+}
+
+// Stamp returns the time now. Mono never goes back and never jumps, whatever happens to Wall.
+func (c *Clock) Stamp() entry.Stamp {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mono := c.advance()
+	wall, trust := c.trusted(mono)
+	if trust >= entry.TrustClock && wall.After(c.seen) {
+		c.seen = wall
+	}
+	return entry.Stamp{Wall: wall.UTC().Truncate(time.Millisecond), Mono: mono.Truncate(time.Millisecond), Trust: trust}
+}
+
+// trusted chooses among the times that are known.
+func (c *Clock) trusted(mono time.Duration) (time.Time, entry.Trust) {
+	now, told := c.now(), c.told.Add(mono)
+	past := now.Before(c.seen.Add(-slack))
+	fits := c.told.IsZero() || told.Sub(now).Abs() <= slack
+	switch {
+	case !past && fits && c.synced():
+		return now, entry.TrustClock
+	case !c.told.IsZero():
+		return told, entry.TrustNetwork
+	case past:
+		return now, entry.TrustNone
+	}
+	return now, entry.TrustSeen
+}
+
+// advance returns the time since the clock started.
+func (c *Clock) advance() time.Duration {
+	c.mono = max(c.mono, c.elapsed())
+	return c.mono
 }
 
 // Seen returns the latest time that was trusted.

@@ -31,6 +31,139 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// A board is a machine whose clock can be set while the time goes on.
+type board struct {
+	wall   time.Time
+	mono   time.Duration
+	synced bool
+}
+
+func (b *board) pass(d time.Duration) { b.wall, b.mono = b.wall.Add(d), b.mono+d }
+
+func (b *board) clock(seen time.Time) *Clock {
+	return New(Options{
+		Now: func() time.Time { return b.wall }, Elapsed: func() time.Duration { return b.mono },
+		Synced: func() bool { return b.synced }, Seen: seen,
+	})
+}
+
+var (
+	never = time.Date(1970, 1, 1, 0, 1, 0, 0, time.UTC) // what a board without a battery wakes up with
+	noon  = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+)
+
+// A kiosk whose clock was never set dates its entries by the hub's time, and the anchor dates the earlier ones.
+func TestHubDatesAKioskWithoutAClock(t *testing.T) {
+	b := &board{wall: never, mono: 77 * time.Second}
+	c := b.clock(noon.Add(-24 * time.Hour))
+	b.pass(5 * time.Minute)
+	first := c.Stamp()
+	if first.Trust != entry.TrustNone || first.Mono != 5*time.Minute {
+		t.Errorf("before: %+v", first)
+	}
+	if err := c.Tell(noon, 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(time.Minute)
+	later := c.Stamp()
+	want := entry.Stamp{Wall: noon.Add(time.Minute + time.Second), Mono: 6 * time.Minute, Trust: entry.TrustNetwork}
+	if later != want {
+		t.Errorf("after: %+v, want %+v", later, want)
+	}
+	if c.Seen() != later.Wall {
+		t.Errorf("seen %v", c.Seen())
+	}
+	anchor, ok := entry.AnchorOf(entry.Entry{Boot: 3, Stamp: later})
+	if at, sure := anchor.Wall(entry.Entry{Boot: 3, Stamp: first}); !ok || !sure || !at.Equal(noon.Add(time.Second)) {
+		t.Errorf("the first entry was made at %v, %v", at, sure)
+	}
+}
+
+func TestWhichTimeWins(t *testing.T) {
+	for what, c := range map[string]struct {
+		system time.Duration // after the hub's time
+		synced bool
+		seen   time.Duration // the same
+		want   time.Duration
+		trust  entry.Trust
+	}{
+		"the system is synchronised and agrees":           {time.Minute, true, -time.Hour, time.Minute, entry.TrustClock},
+		"the system is synchronised and far ahead":        {time.Hour, true, -time.Hour, 0, entry.TrustNetwork},
+		"the system is synchronised and far behind":       {-time.Minute * 3, true, -time.Hour, 0, entry.TrustNetwork},
+		"the system is synchronised, before what was":     {-time.Hour, true, -time.Minute, 0, entry.TrustNetwork},
+		"the system is right, and nobody knows":           {0, false, -time.Hour, 0, entry.TrustNetwork},
+		"the system is far ahead, and nobody says better": {time.Hour, false, -time.Hour, 0, entry.TrustNetwork},
+	} {
+		b := &board{wall: noon.Add(c.system), synced: c.synced}
+		clock := b.clock(noon.Add(c.seen))
+		if err := clock.Tell(noon, 0); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if s := clock.Stamp(); !s.Wall.Equal(noon.Add(c.want)) || s.Trust != c.trust {
+			t.Errorf("%s: %v, %v", what, s.Wall, s.Trust)
+		}
+	}
+}
+
+// Whoever sets the system's clock moves neither Mono nor a time that the hub told.
+func TestStepOfTheSystemsClock(t *testing.T) {
+	b := &board{wall: never}
+	c := b.clock(noon.AddDate(-1, 0, 0))
+	if err := c.Tell(noon, 0); err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []time.Duration{0, 50 * 365 * 24 * time.Hour, -90 * 365 * 24 * time.Hour} {
+		b.wall = b.wall.Add(step)
+		b.pass(time.Second)
+		passed := time.Duration(i+1) * time.Second
+		if s := c.Stamp(); s.Mono != passed || !s.Wall.Equal(noon.Add(passed)) || s.Trust != entry.TrustNetwork {
+			t.Errorf("after a step of %v: %+v", step, s)
+		}
+	}
+	b.mono -= time.Minute // no clock does that
+	if s := c.Stamp(); s.Mono != 3*time.Second {
+		t.Errorf("mono went back to %v", s.Mono)
+	}
+}
+
+func TestHubCorrectsItself(t *testing.T) {
+	b := &board{wall: never}
+	c := b.clock(noon.AddDate(-1, 0, 0))
+	for _, s := range []struct {
+		what     string
+		at, trip time.Duration // the hub's time after noon
+		taken    bool
+		want     time.Duration
+	}{
+		{"first", 0, 4 * time.Second, true, 2 * time.Second},
+		{"within the round trip", -time.Second, 4 * time.Second, true, 2 * time.Second},
+		{"ahead", 10 * time.Second, 0, true, 10 * time.Second},
+		{"a little behind", -time.Minute, 0, true, -time.Minute},
+		{"far behind", -time.Hour, 0, false, -time.Minute},
+		{"a round trip too long", time.Hour, maxTrip + 1, false, -time.Minute},
+		{"a round trip of less than nothing", time.Hour, -1, false, -time.Minute},
+	} {
+		if err := c.Tell(noon.Add(s.at), s.trip); (err == nil) != s.taken {
+			t.Errorf("%s: %v", s.what, err)
+		}
+		if got := c.Stamp(); !got.Wall.Equal(noon.Add(s.want)) {
+			t.Errorf("%s: %v after noon, want %v", s.what, got.Wall.Sub(noon), s.want)
+		}
+	}
+}
+
+// A hub that has lost its own clock dates nothing: what was seen stays the bound.
+func TestHubBehindWhatWasSeen(t *testing.T) {
+	b := &board{wall: never}
+	c := b.clock(noon)
+	if err := c.Tell(noon.Add(-slack-time.Second), 0); err == nil {
+		t.Error("an old time was taken")
+	}
+	if s := c.Stamp(); s.Trust != entry.TrustNone || c.Seen() != noon {
+		t.Errorf("%+v, seen %v", s, c.Seen())
+	}
+}
+
 func TestMonoGoesOn(t *testing.T) {
 	c := New(Options{})
 	a := c.Stamp()

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gatepost/storage/entry"
@@ -89,9 +90,10 @@ func (j *Journal) Rewind(seq uint64) error {
 
 // Prune deletes the sealed files from the front that the hub has receipted whole and whose entries were all made before
 // the given time. It appends an entry of KindPurge first, the certificate, so that no power cut deletes without one;
-// n is how many entries are deleted. stamp is the time now, which must be trusted.
-func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp) (n int, err error) {
-	n, err = j.prune(ctx, before, stamp)
+// n is how many entries are deleted. stamp is the time now, which must be trusted. A file with an entry that is to be
+// spared stays, and so do all behind it: the hub signed for a gap in such an entry's place, not for the entry.
+func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp, spare ...uint64) (n int, err error) {
+	n, err = j.prune(ctx, before, stamp, spare)
 	if err != nil {
 		return n, fmt.Errorf("prune journal: %w", err)
 	}
@@ -101,7 +103,7 @@ func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp
 	return n, nil
 }
 
-func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp) (n int, err error) {
+func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp, spare []uint64) (n int, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	if err := errors.Join(j.heal(), j.dropPurged()); err != nil { // what an earlier failure left undone
@@ -110,7 +112,7 @@ func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp
 	if _, err := j.turnOver(stamp, 1); err != nil && !errors.Is(err, ErrFull) { // a quiet gate's file ages, too
 		return 0, err
 	}
-	last, err := j.due(ctx, before, stamp.Wall)
+	last, err := j.due(ctx, before, stamp.Wall, spare)
 	if err != nil || last == j.held.Load().Before {
 		return 0, err
 	}
@@ -134,11 +136,14 @@ func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp
 }
 
 // due returns the head behind the files that may go.
-func (j *Journal) due(ctx context.Context, before, now time.Time) (last entry.Head, err error) {
+func (j *Journal) due(ctx context.Context, before, now time.Time, spare []uint64) (last entry.Head, err error) {
 	s := j.held.Load()
 	last = s.Before
 	for _, old := range j.sealed {
 		if s.Receipt == nil || old.head.Seq > s.Receipted {
+			return last, nil
+		}
+		if slices.ContainsFunc(spare, func(seq uint64) bool { return old.start.Seq < seq && seq <= old.head.Seq }) {
 			return last, nil
 		}
 		age, err := j.madeBefore(ctx, old.head.Seq, now)

@@ -148,6 +148,19 @@ func checkPurge(t *testing.T, j *Journal, seq uint64, want entry.Purge) {
 	}
 }
 
+// An entry for which the hub took a gap is the only copy that there is.
+func TestPruneSpares(t *testing.T) {
+	j := pruned(t, t.TempDir())
+	for _, c := range []struct {
+		spare uint64
+		n     int
+	}{{15, 10}, {11, 0}, {20, 0}, {30, 10}, {21, 0}, {99, 10}} {
+		if n, err := j.Prune(t.Context(), day.Add(time.Hour), later, c.spare); err != nil || n != c.n {
+			t.Errorf("sparing %d: %d deleted, %v, want %d", c.spare, n, err, c.n)
+		}
+	}
+}
+
 // A power cut between the certificate and the deletion leaves files that the next start deletes.
 func TestInterruptedPruneIsFinished(t *testing.T) {
 	dir := t.TempDir()

@@ -2,13 +2,12 @@ package hub
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"gatepost/sync/wire"
@@ -16,7 +15,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -27,34 +25,64 @@ const (
 
 	maxMessage = wire.MaxBatch + 64<<10 // a batch and its headers
 	startTime  = 30 * time.Second       // for the engine to read its files
-	storeTime  = 15 * time.Second       // for one message to become durable
+	tryTime    = 2 * time.Second        // for a cluster to answer while it forms
+	storeTime  = 15 * time.Second       // for one flight to become durable, or for one answer
+	otherTime  = 4 * time.Second        // the same in a cluster, which may lose a question with the server that had it
+	replicas   = 3                      // of the log in a cluster
+	backTime   = 250 * time.Millisecond // between attempts to reach a cluster again
 )
 
 // errEmpty means that a subject has no message.
 var errEmpty = errors.New("nothing stored")
 
-// engine is the log: one JetStream stream in a server that listens on no port. A message that append
-// has returned is on the disk (SyncAlways).
+// engine is the log: one JetStream stream, in a server of its own that listens on no port, or in a cluster that
+// other hubs write to as well. A message that append has returned is on the disk (SyncAlways; an external
+// cluster must be configured so).
 type engine struct {
-	lock   *os.File
-	server *server.Server
+	lock   *os.File       // of our own server, as is
+	server *server.Server // this one; nil: an external cluster
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	epoch  string
+	wait   time.Duration // storeTime or otherTime
+	queue  queue
 }
 
-// openEngine opens the log below dir or makes an empty one, whose epoch is then newEpoch.
-func openEngine(ctx context.Context, dir, newEpoch string, log *slog.Logger) (*engine, error) {
-	e := &engine{}
-	if err := e.open(ctx, dir, newEpoch, log); err != nil {
+// openEngine opens the log at the cluster urls, or where there are none below dir, or makes an empty one, whose
+// epoch is then newEpoch.
+func openEngine(ctx context.Context, urls, dir, newEpoch string, log *slog.Logger) (*engine, error) {
+	e := &engine{queue: queue{turn: make(chan struct{}, 1), name: rand.Text()}}
+	if err := e.open(ctx, urls, dir, newEpoch, log); err != nil {
 		e.close()
 		return nil, err
 	}
 	return e, nil
 }
 
-func (e *engine) open(ctx context.Context, dir, newEpoch string, log *slog.Logger) (err error) {
+func (e *engine) open(ctx context.Context, urls, dir, newEpoch string, log *slog.Logger) (err error) {
+	if urls == "" {
+		e.wait, err = storeTime, e.embed(dir, log)
+	} else {
+		e.wait, err = otherTime, e.connect(urls, log)
+	}
+	if err != nil {
+		return err
+	}
+	if e.conn.MaxPayload() < maxMessage {
+		return fmt.Errorf("the log takes messages of %d bytes at the most, batches need %d (max_payload)", e.conn.MaxPayload(), maxMessage)
+	}
+	if e.js, err = jetstream.New(e.conn, jetstream.WithPublishAsyncTimeout(e.wait)); err != nil {
+		return fmt.Errorf("connect to the log: %w", err)
+	}
+	if err = e.openStream(ctx, newEpoch); err != nil {
+		return fmt.Errorf("open the log's stream: %w", err)
+	}
+	return nil
+}
+
+// embed runs the log in this process.
+func (e *engine) embed(dir string, log *slog.Logger) (err error) {
 	if e.lock, err = lockDir(dir); err != nil {
 		return err
 	}
@@ -64,65 +92,64 @@ func (e *engine) open(ctx context.Context, dir, newEpoch string, log *slog.Logge
 	if e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.MaxReconnects(-1)); err != nil {
 		return fmt.Errorf("connect to the log: %w", err)
 	}
-	if e.js, err = jetstream.New(e.conn); err != nil {
+	return nil
+}
+
+// connect reaches a cluster, and goes on with any of its servers when one is gone. Nothing is kept to be sent later:
+// whoever stores hears of it at once.
+func (e *engine) connect(urls string, log *slog.Logger) (err error) {
+	e.conn, err = nats.Connect(urls, nats.Name("gatehub"), nats.MaxReconnects(-1), nats.ReconnectWait(backTime), nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("log's server is gone", "error", err) }),
+		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("log's server is back", "name", c.ConnectedServerName()) }))
+	if err != nil {
 		return fmt.Errorf("connect to the log: %w", err)
 	}
-	if err = e.openStream(ctx, newEpoch); err != nil {
-		return fmt.Errorf("open the log's stream: %w", err)
-	}
 	return nil
 }
 
-// lockDir keeps a second hub out of the folder: JetStream itself would let it in.
-func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the log's folder: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the log: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock the log: another hub uses %s: %w", dir, err)
-	}
-	return f, nil
-}
+// shared tells whether other hubs may write to the log.
+func (e *engine) shared() bool { return e.server == nil }
 
-func (e *engine) start(dir string, log *slog.Logger) error {
-	s, err := server.NewServer(&server.Options{
-		ServerName: "gatehub", DontListen: true, NoSigs: true,
-		JetStream: true, StoreDir: dir, SyncAlways: true, MaxPayload: maxMessage,
-	})
-	if err != nil {
-		return fmt.Errorf("make the log's engine: %w", err)
-	}
-	e.server = s
-	out := &engineLog{log: log}
-	s.SetLoggerV2(out, false, false, false)
-	go s.Start() // ends by itself: it listens on nothing; close shuts the server down
-	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
-		return fmt.Errorf("start the log's engine: %s", out.reason())
-	}
-	return nil
-}
-
-// openStream finds the stream or makes it. The stream never drops a message: when the disk is full it
-// refuses new ones, and none can be deleted through it.
-func (e *engine) openStream(ctx context.Context, newEpoch string) (err error) {
+// openStream waits for a cluster to agree on a leader, during which questions are lost and servers are missing.
+func (e *engine) openStream(ctx context.Context, newEpoch string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
+	if !e.shared() {
+		return e.findStream(ctx, newEpoch)
+	}
+	for {
+		try, cancel := context.WithTimeout(ctx, tryTime)
+		err := e.findStream(try, newEpoch)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(backTime):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// findStream finds the stream or makes it. The stream never drops a message: when the disk is full it
+// refuses new ones, and none can be deleted through it.
+func (e *engine) findStream(ctx context.Context, newEpoch string) (err error) {
 	e.stream, err = e.js.Stream(ctx, streamName)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		e.stream, err = e.js.CreateStream(ctx, jetstream.StreamConfig{
-			Name: streamName, Subjects: []string{batchSubject + "*", alarmSubject + "*"},
-			Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-			MaxMsgSize: maxMessage, DenyDelete: true, DenyPurge: true, AllowDirect: true,
-			Metadata: map[string]string{epochKey: newEpoch},
-		})
+		e.stream, err = e.js.CreateStream(ctx, e.config(newEpoch))
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another hub was quicker
+		e.stream, err = e.js.Stream(ctx, streamName)
 	}
 	if err != nil {
 		return err
+	}
+	if c := e.stream.CachedInfo().Config; !c.AllowAtomicPublish { // of a hub that stored batch by batch
+		c.AllowAtomicPublish = true
+		if e.stream, err = e.js.UpdateStream(ctx, c); err != nil {
+			return err
+		}
 	}
 	if e.epoch = e.stream.CachedInfo().Config.Metadata[epochKey]; e.epoch == "" {
 		return errors.New("it carries no epoch")
@@ -130,22 +157,24 @@ func (e *engine) openStream(ctx context.Context, newEpoch string) (err error) {
 	return nil
 }
 
-// append stores a message durably and returns its place, or an error when it is not stored or nobody
-// knows. It is not stored unless prev is the place of the subject's last message (0: none).
-func (e *engine) append(ctx context.Context, subject string, data []byte, prev uint64) (uint64, error) {
-	// The caller may go away; whether the message was stored must be known all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
-	defer cancel()
-	ack, err := e.js.Publish(ctx, subject, data, jetstream.WithExpectLastSequencePerSubject(prev))
-	if err != nil {
-		return 0, fmt.Errorf("store a message: %w", err)
+// config is that of a new log. In a cluster its leader answers every question (no AllowDirect): another server
+// may not know yet what was stored last.
+func (e *engine) config(epoch string) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name: streamName, Subjects: []string{batchSubject + "*", alarmSubject + "*"},
+		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
+		MaxMsgSize: maxMessage, DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true,
+		Replicas: 1, AllowDirect: true, Metadata: map[string]string{epochKey: epoch},
 	}
-	return ack.Sequence, nil
+	if e.conn.ConnectedClusterName() != "" {
+		c.Replicas, c.AllowDirect = replicas, false
+	}
+	return c
 }
 
 // last returns the newest message of a subject, or errEmpty.
 func (e *engine) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	ctx, cancel := context.WithTimeout(ctx, e.wait)
 	defer cancel()
 	m, err := e.stream.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -156,7 +185,7 @@ func (e *engine) last(ctx context.Context, subject string) (*jetstream.RawStream
 
 // at returns the first message at or after seq whose subject fits filter, or errEmpty.
 func (e *engine) at(ctx context.Context, seq uint64, filter string) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	ctx, cancel := context.WithTimeout(ctx, e.wait)
 	defer cancel()
 	m, err := e.stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(filter))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -165,18 +194,39 @@ func (e *engine) at(ctx context.Context, seq uint64, filter string) (*jetstream.
 	return m, err
 }
 
-// state returns the place of the newest message and the subjects that fit filter.
-func (e *engine) state(ctx context.Context, filter string) (last uint64, subjects []string, err error) {
+// state returns the place of the newest message, and how many messages each subject holds that fits filter.
+func (e *engine) state(ctx context.Context, filter string) (last uint64, subjects map[string]uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	info, err := e.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
 		return 0, nil, err
 	}
-	for s := range info.State.Subjects {
-		subjects = append(subjects, s)
+	return info.State.LastSeq, info.State.Subjects, nil
+}
+
+// follow calls note for each message that stands behind the place after, whoever stored it, until ctx ends.
+func (e *engine) follow(ctx context.Context, after uint64, note func(subject string, seq uint64)) error {
+	c, err := e.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, HeadersOnly: true,
+	})
+	if err != nil {
+		return err
 	}
-	return info.State.LastSeq, subjects, nil
+	f, err := c.Consume(func(m jetstream.Msg) {
+		if at, err := m.Metadata(); err == nil {
+			note(m.Subject(), at.Sequence.Stream)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer f.Stop()
+	select {
+	case <-ctx.Done():
+	case <-f.Closed():
+	}
+	return ctx.Err()
 }
 
 func (e *engine) close() {
@@ -192,30 +242,7 @@ func (e *engine) close() {
 	}
 }
 
-// engineLog hands the engine's own words on and keeps the last complaint for Open's error.
-type engineLog struct {
-	log  *slog.Logger
-	last atomic.Pointer[string]
+// deviceOf returns the device of a batch's subject; ok is false for another subject.
+func deviceOf(subject string) (device string, ok bool) {
+	return strings.CutPrefix(subject, batchSubject)
 }
-
-func (l *engineLog) reason() string {
-	if s := l.last.Load(); s != nil {
-		return *s
-	}
-	return "not ready in time"
-}
-
-func (l *engineLog) complain(level slog.Level, format string, v []any) {
-	text := strings.TrimSpace(fmt.Sprintf(format, v...))
-	l.last.Store(&text)
-	l.log.Log(context.Background(), level, "log engine", "text", text)
-}
-
-func (l *engineLog) Noticef(format string, v ...any) {
-	l.log.Debug("log engine", "text", fmt.Sprintf(format, v...))
-}
-func (l *engineLog) Warnf(format string, v ...any)  { l.complain(slog.LevelWarn, format, v) }
-func (l *engineLog) Errorf(format string, v ...any) { l.complain(slog.LevelError, format, v) }
-func (l *engineLog) Fatalf(format string, v ...any) { l.complain(slog.LevelError, format, v) }
-func (l *engineLog) Debugf(string, ...any)          {}
-func (l *engineLog) Tracef(string, ...any)          {}

@@ -1,19 +1,24 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"gatepost/sync/wire"
 )
 
 const (
-	maxSlots   = 64  // batches that are read or stored at once, at most wire.MaxBatch each
-	retryAfter = "5" // seconds
+	maxSlots   = 256              // batches that are read or stored at once, at most wire.MaxBatch each
+	lineTime   = 15 * time.Second // for which a batch waits to be read
+	retryPanic = 5 * time.Second  // after which somebody whose request failed here may come again
 )
 
 // Handler serves wire.PathBatches and wire.PathDevice. It answers every other path, and every failure,
@@ -38,7 +43,7 @@ func Guard(log *slog.Logger, next http.Handler) http.Handler {
 				panic(p) // net/http's own way to cut a connection
 			default:
 				log.Error("request failed", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				busy(w)
+				busy(w, retryPanic)
 			}
 		}()
 		next.ServeHTTP(w, r)
@@ -57,20 +62,37 @@ func only(method string, next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
-		busy(w)
+	if !h.enter(r.Context()) {
+		busy(w, h.opt.Pace.retryAfter())
 		return
 	}
+	defer func() { <-h.slots }()
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBatch))
 	if err != nil {
 		unreadable(err).Write(w)
 		return
 	}
 	s, err := h.Put(r.Context(), raw)
-	answer(w, s, err)
+	if err == nil {
+		h.opt.Pace.stored(len(h.slots) - 1 + int(h.line.Load()))
+	}
+	h.answer(w, s, err)
+}
+
+// enter waits for a slot, in the order of coming: whoever stands here has paid for a handshake already. False: the
+// store is slow for longer than that is worth, or the peer has gone.
+func (h *Hub) enter(ctx context.Context) bool {
+	h.line.Add(1)
+	defer h.line.Add(-1)
+	timer := time.NewTimer(lineTime)
+	defer timer.Stop()
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // unreadable tells a body that is too large from one that broke off.
@@ -101,11 +123,11 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 		t := wire.NewTime(h.opt.ReceiptKey, id, nonce, h.opt.Now())
 		s.Time = &t
 	}
-	answer(w, s, err)
+	h.answer(w, s, err)
 }
 
 // answer writes a state, or the problem that err is.
-func answer(w http.ResponseWriter, s wire.State, err error) {
+func (h *Hub) answer(w http.ResponseWriter, s wire.State, err error) {
 	p := wire.Problem{}
 	switch {
 	case err == nil:
@@ -114,11 +136,12 @@ func answer(w http.ResponseWriter, s wire.State, err error) {
 	case errors.As(err, &p) && p.Status != http.StatusServiceUnavailable:
 		p.Write(w)
 	default:
-		busy(w)
+		busy(w, h.opt.Pace.retryAfter())
 	}
 }
 
-func busy(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", retryAfter)
+// busy sends the peer away for a while, in whole seconds.
+func busy(w http.ResponseWriter, retry time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "send again later").Write(w)
 }

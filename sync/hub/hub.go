@@ -5,6 +5,10 @@
 // device ends; a device of which the hub holds nothing may begin anywhere. A receipt is signed only for
 // what is on the disk. The hub holds no key that opens a sealed part.
 //
+// Batches that wait at the same moment are stored together. The log lies in the hub's own folder, or in a cluster that
+// several hubs write to side by side: each batch is stored only behind the one that its hub took for the device's
+// last, so that a hub which missed another's write finds out and reads again.
+//
 // It does not promise to notice that its folder was put back from an older copy, except that cursors
 // beyond the log's end are known to be of another log.
 package hub
@@ -19,6 +23,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatepost/storage/entry"
@@ -27,12 +32,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Options are what a hub is made of. All but Log are needed.
+// Options are what a hub is made of. Devices, ReceiptKey and Now are needed, and Dir or Engine.
 type Options struct {
 	Dir        string                                    // the log's own folder
+	Engine     string                                    // "nats://a:4222,nats://b:4222": the log is in that cluster; "": in Dir
 	Devices    func(id string) (ed25519.PublicKey, bool) // who may send; called for every batch
 	ReceiptKey ed25519.PrivateKey                        // signs receipts
 	Now        func() time.Time                          // the time in receipts
+	Kept       func() (place uint64, named bool)         // how far the consumer has come who is named the keeper; nil: nobody is
+	Replaced   func(device string) bool                  // another device has taken this one's place; nil: unknown
+	Pace       *Pace                                     // says when those come again who are sent away; nil: soon
 	Log        *slog.Logger
 }
 
@@ -40,71 +49,99 @@ type Options struct {
 type Hub struct {
 	opt    Options
 	engine *engine
-	writer chan struct{} // holds one token; who has it may store. Waiting senders are served in order
-	slots  chan struct{} // bounds the bodies that are held in memory at once
+	slots  chan struct{}  // bounds the bodies that are held in memory at once
+	line   atomic.Int64   // batches that wait for a slot
+	end    func()         // ends following
+	follow sync.WaitGroup // what follows other hubs
 
-	mu     sync.Mutex // guards what follows
-	heads  map[string]head
-	alarms map[string]int // stored alarms of a device
-	last   uint64         // place of the log's newest message
-	news   chan struct{}  // closed when last grows
+	mu    sync.Mutex               // guards what follows
+	busy  map[string]chan struct{} // devices whose batch is being decided; closed when it is
+	heads map[string]head
+	kept  map[string]head // the last known head of a device that the keeper has
+	last  uint64          // place of the log's newest message
+	news  chan struct{}   // closed when last grows
 }
 
 // head is where the chain of one device ends, and the place of the message that ended it.
 type head struct {
 	entry.Head
 	at    uint64 // 0: the hub holds nothing of the device
-	doubt bool   // a store's outcome is unknown: read the log before the next decision
+	doubt bool   // the chain may have gone on behind at: read the log before the next decision
 }
 
-// Open opens the log below opt.Dir, or begins an empty one with an epoch of its own, and reads where each
-// device's chain ends. The folder is locked until Close.
+// Open opens the log, or begins an empty one with an epoch of its own, and reads where each
+// device's chain ends. A folder is locked until Close.
 func Open(ctx context.Context, opt Options) (*Hub, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	e, err := openEngine(ctx, opt.Dir, strings.ToLower(rand.Text()[:12]), opt.Log)
+	e, err := openEngine(ctx, opt.Engine, opt.Dir, strings.ToLower(rand.Text()[:12]), opt.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
 	h := &Hub{
-		opt: opt, engine: e, writer: make(chan struct{}, 1), slots: make(chan struct{}, maxSlots),
-		heads: map[string]head{}, alarms: map[string]int{}, news: make(chan struct{}),
+		opt: opt, engine: e, slots: make(chan struct{}, maxSlots), busy: map[string]chan struct{}{},
+		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}),
 	}
 	if err := h.rebuild(ctx); err != nil {
 		e.close()
 		return nil, fmt.Errorf("read the log's heads: %w", err)
 	}
+	following, end := context.WithCancel(context.WithoutCancel(ctx))
+	h.end = end
+	if e.shared() {
+		h.follow.Go(func() { h.followOthers(following) })
+	}
 	return h, nil
 }
 
-// Close ends the engine. Requests that are still under way fail with a problem of the type "store".
-func (h *Hub) Close() { h.engine.close() }
+// Close ends the engine, or leaves the cluster. Requests that are still under way fail with a problem of the type "store".
+func (h *Hub) Close() {
+	h.end()
+	h.follow.Wait()
+	h.engine.close()
+}
 
-// rebuild reads the last batch of every device, and all alarms.
+// rebuild reads the last batch of every device.
 func (h *Hub) rebuild(ctx context.Context) error {
 	last, subjects, err := h.engine.state(ctx, batchSubject+"*")
 	if err != nil {
 		return err
 	}
 	h.last = last
-	for _, s := range subjects {
+	for s := range subjects {
 		device := strings.TrimPrefix(s, batchSubject)
 		if h.heads[device], err = h.readHead(ctx, device); err != nil {
 			return err
 		}
 	}
-	for seq := uint64(1); ; seq++ {
-		m, err := h.engine.at(ctx, seq, alarmSubject+"*")
-		if errors.Is(err, errEmpty) {
-			return nil
+	return nil
+}
+
+// followOthers notes what other hubs store, until ctx ends.
+func (h *Hub) followOthers(ctx context.Context) {
+	for {
+		last, _ := h.newest()
+		err := h.engine.follow(ctx, last, h.saw)
+		if ctx.Err() != nil {
+			return
 		}
-		if err != nil {
-			return err
+		h.opt.Log.Warn("other hubs' batches are seen late", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(backTime):
 		}
-		h.alarms[strings.TrimPrefix(m.Subject, alarmSubject)]++
-		seq = m.Sequence
 	}
+}
+
+// saw notes a message of the log that may be another hub's.
+func (h *Hub) saw(subject string, seq uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if device, ok := deviceOf(subject); ok && h.heads[device].at < seq {
+		h.heads[device] = head{at: seq, doubt: true}
+	}
+	h.stored(seq)
 }
 
 // readHead asks the log where the chain of device ends.
@@ -116,28 +153,49 @@ func (h *Hub) readHead(ctx context.Context, device string) (head, error) {
 	if err != nil {
 		return head{}, fmt.Errorf("read the head of device %s: %w", device, err)
 	}
+	at, err := headIn(m)
+	if err != nil {
+		return head{}, fmt.Errorf("read the head of device %s: %w", device, err)
+	}
+	return at, nil
+}
+
+// headIn returns the head behind the batch in m.
+func headIn(m *jetstream.RawStreamMsg) (head, error) {
 	b, err := wire.Parse(m.Data)
 	if err != nil {
-		return head{}, fmt.Errorf("read the head of device %s: message %d: %w", device, m.Sequence, err)
+		return head{}, fmt.Errorf("message %d: %w", m.Sequence, err)
 	}
 	return head{Head: b.After(), at: m.Sequence}, nil
 }
 
-// State tells where the hub stands with a device, with a fresh receipt when it holds anything. An error
-// means that the log does not answer.
+// State tells where the hub stands with a device, with a fresh receipt when it holds anything, or, where a
+// keeper is named, for what the keeper has. An error means that the log does not answer.
 func (h *Hub) State(ctx context.Context, device string) (wire.State, error) {
+	if h.engine.shared() { // another hub may have stored what the device asks about
+		h.doubt(device)
+	}
 	at, err := h.head(ctx, device)
 	if err != nil {
 		return wire.State{}, err
 	}
-	return h.state(device, at.Head), nil
+	return h.state(ctx, device, at), nil
 }
 
-func (h *Hub) state(device string, at entry.Head) wire.State {
+// state makes the answer for a device whose chain ends at at.
+func (h *Hub) state(ctx context.Context, device string, at head) wire.State {
 	s := wire.State{Device: device, Seq: at.Seq}
-	if at.Seq > 0 {
-		r := entry.NewReceipt(h.opt.ReceiptKey, device, at, h.opt.Now())
-		s.Hash, s.Receipt = at.Hash.String(), &r
+	if at.Seq == 0 {
+		return s
+	}
+	s.Hash = at.Hash.String()
+	kept, err := h.keptHead(ctx, device, at)
+	if err != nil { // the receipt comes with a later answer
+		h.opt.Log.Warn("what the keeper has cannot be read", "device", device, "error", err)
+	}
+	if kept.Seq > 0 {
+		r := entry.NewReceipt(h.opt.ReceiptKey, device, kept.Head, h.opt.Now())
+		s.Receipt = &r
 	}
 	return s
 }

@@ -206,37 +206,6 @@ type counter struct{ n int }
 
 func (c *counter) Read(p []byte) (int, error) { c.n += len(p); return len(p), nil }
 
-func TestForkIsAnAlarmOnce(t *testing.T) {
-	dir := t.TempDir()
-	h := open(t, dir)
-	var out bytes.Buffer
-	h.opt.Log = slog.New(slog.NewTextHandler(&out, nil))
-	a := seeded(1)
-	ours, theirs := chain(t, entry.Head{}, 2, "ours"), chain(t, entry.Head{}, 2, "theirs")
-	post(t, h, bytes.NewReader(batch(t, a, ours)))
-	for range 3 {
-		post(t, h, bytes.NewReader(batch(t, a, theirs)))
-	}
-	want := wire.Alarm{Device: id(a), Seq: 2, Ours: entry.HashOf(ours[1]).String(), Theirs: entry.HashOf(theirs[1]).String()}
-	got := records(t, h)
-	if len(got) != 2 || got[1].Alarm == nil || *got[1].Alarm != want || got[1].Raw != nil {
-		t.Fatalf("log holds %+v, want a batch and the alarm %+v", got, want)
-	}
-	if !strings.Contains(out.String(), "level=ERROR") {
-		t.Errorf("nothing logged at Error: %s", &out)
-	}
-	h.Close()
-	h = open(t, dir)
-	if h.alarms[id(a)] != 1 {
-		t.Errorf("%d alarms known after a restart, want 1", h.alarms[id(a)])
-	}
-	// The chain goes on for the device whose entries the hub holds.
-	more := chain(t, entry.Head{Seq: 2, Hash: entry.HashOf(ours[1])}, 1, "ours")
-	if code, _, p := post(t, h, bytes.NewReader(batch(t, a, more))); code != 200 {
-		t.Error(p)
-	}
-}
-
 func TestRestartKeepsAll(t *testing.T) {
 	dir := t.TempDir()
 	h := open(t, dir)
@@ -346,7 +315,7 @@ func TestPanicIsAProblem(t *testing.T) {
 	if code, _, p := post(t, h, bytes.NewReader(batch(t, seeded(1), chain(t, entry.Head{}, 1, "a")))); code != 503 {
 		t.Error(code, p)
 	}
-	if len(h.writer) != 0 || len(h.slots) != 0 {
+	if len(h.busy) != 0 || len(h.slots) != 0 {
 		t.Error("the request still holds its place")
 	}
 }
@@ -486,5 +455,50 @@ func TestContactGetsTheTime(t *testing.T) {
 	}
 	if code, _ := get("?nonce=xyz"); code != http.StatusBadRequest {
 		t.Errorf("a bad nonce: %d", code)
+	}
+}
+
+// Who is sent away is told when to come again, in whole seconds.
+func TestRetryAfter(t *testing.T) {
+	h := open(t, t.TempDir())
+	h.opt.Pace = NewPace(func() time.Time { return now }, func() float64 { return 0.5 })
+	for range maxSlots {
+		h.slots <- struct{}{}
+	}
+	for range 10_000 {
+		h.opt.Pace.retryAfter()
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(gone, http.MethodPost, wire.PathBatches, http.NoBody))
+	if got := w.Header().Get("Retry-After"); w.Code != 503 || got != "11" { // half of 10,001 times 2 ms
+		t.Errorf("%d, Retry-After %q", w.Code, got)
+	}
+}
+
+// A log of an earlier hub, which stored batch by batch, is gone on with.
+func TestOlderLog(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, dir)
+	entries := chain(t, entry.Head{}, 2, "a")
+	post(t, h, bytes.NewReader(batch(t, seeded(1), entries[:1])))
+	c, epoch := h.engine.stream.CachedInfo().Config, h.Epoch()
+	h.Close()
+	old, err := openEngine(t.Context(), "", dir, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AllowAtomicPublish = false
+	if _, err := old.js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	old.close()
+	h = open(t, dir)
+	if !h.engine.stream.CachedInfo().Config.AllowAtomicPublish || h.Epoch() != epoch {
+		t.Error("the log does not take flights, or is another")
+	}
+	if code, s, p := post(t, h, bytes.NewReader(batch(t, seeded(1), entries))); code != 409 || p.State.Seq != 1 {
+		t.Error(code, s, p)
 	}
 }

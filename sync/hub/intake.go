@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"gatepost/storage/entry"
@@ -24,34 +25,76 @@ func (h *Hub) Put(ctx context.Context, raw []byte) (wire.State, error) {
 	if err != nil {
 		return wire.State{}, err
 	}
-	select {
-	case h.writer <- struct{}{}:
-		defer func() { <-h.writer }()
-	case <-ctx.Done():
-		return wire.State{}, problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "the hub is busy")
+	release, err := h.hold(ctx, b.Device)
+	if err != nil {
+		return wire.State{}, busyHub()
 	}
+	defer release()
 	for range maxTries {
-		at, err := h.head(ctx, b.Device)
+		at, where, err := h.decide(ctx, b)
 		if err != nil {
 			return wire.State{}, h.notStored(b.Device, err)
 		}
-		switch place(at.Head, b) {
+		switch where {
 		case isStored:
-			return h.state(b.Device, at.Head), nil
+			return h.state(ctx, b.Device, at), nil
 		case elsewhere:
-			return wire.State{}, h.refuse(b.Device, at.Head, wire.ProblemStep, "batch does not go on from the hub's head")
+			return wire.State{}, h.refuse(ctx, b.Device, at, wire.ProblemStep, "batch does not go on from the hub's head")
 		case isFork:
 			h.raise(ctx, b, at.Head)
-			return wire.State{}, h.refuse(b.Device, at.Head, wire.ProblemFork, "same sequence, another hash")
+			return wire.State{}, h.refuse(ctx, b.Device, at, wire.ProblemFork, "same sequence, another hash")
 		}
 		seq, err := h.engine.append(ctx, batchSubject+b.Device, raw, at.at)
 		if err == nil {
-			return h.keep(b, seq), nil
+			return h.keep(ctx, b, at, seq), nil
+		}
+		h.doubt(b.Device)
+		if ctx.Err() != nil {
+			return wire.State{}, busyHub()
 		}
 		h.opt.Log.Warn("a store's outcome is unknown, reading the log", "device", b.Device, "error", err)
-		h.doubt(b.Device)
 	}
 	return wire.State{}, h.notStored(b.Device, errors.New("tried several times"))
+}
+
+// hold keeps other batches of device waiting until release is called. An error is ctx's.
+func (h *Hub) hold(ctx context.Context, device string) (release func(), err error) {
+	for {
+		h.mu.Lock()
+		other := h.busy[device]
+		if other == nil {
+			done := make(chan struct{})
+			h.busy[device] = done
+			h.mu.Unlock()
+			return func() { h.free(device, done) }, nil
+		}
+		h.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (h *Hub) free(device string, done chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.busy, device)
+	close(done)
+}
+
+// decide tells where b stands. Where other hubs write, nothing is refused by a head that is only remembered.
+func (h *Hub) decide(ctx context.Context, b wire.Batch) (head, where, error) {
+	at, err := h.head(ctx, b.Device)
+	if err == nil && h.engine.shared() && place(at.Head, b) != goesOn {
+		h.doubt(b.Device)
+		at, err = h.head(ctx, b.Device)
+	}
+	if err != nil {
+		return at, 0, err
+	}
+	return at, place(at.Head, b), nil
 }
 
 // check tells whether raw is a batch of a device that may send.
@@ -106,45 +149,54 @@ func hashAt(b wire.Batch, seq uint64) (h entry.Hash, ok bool) {
 	return h, false
 }
 
-// head returns where the chain of device ends, from the log when the last store left a doubt.
+// head returns where the chain of device ends, from the log when there is a doubt.
 func (h *Hub) head(ctx context.Context, device string) (head, error) {
 	h.mu.Lock()
-	at := h.heads[device]
+	known := h.heads[device]
 	h.mu.Unlock()
-	if !at.doubt {
-		return at, nil
+	if !known.doubt {
+		return known, nil
 	}
 	at, err := h.readHead(ctx, device)
 	if err != nil {
 		return head{}, err
 	}
+	if at.at < known.at {
+		return head{}, fmt.Errorf("log answers with message %d of device %s, and %d is there", at.at, device, known.at)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.heads[device].doubt { // else somebody knows better by now
+	h.note(device, at)
+	return at, nil
+}
+
+// note keeps a head that was read or stored, unless the chain is known to go on behind it. h.mu is held.
+func (h *Hub) note(device string, at head) {
+	if at.at >= h.heads[device].at {
 		h.heads[device] = at
-		h.stored(at.at)
 	}
-	return h.heads[device], nil
+	h.stored(at.at)
 }
 
 func (h *Hub) doubt(device string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.heads[device] = head{doubt: true}
+	at := h.heads[device]
+	at.doubt = true
+	h.heads[device] = at
 }
 
-// keep notes a batch that has become durable at the place seq.
-func (h *Hub) keep(b wire.Batch, seq uint64) wire.State {
+// keep notes a batch that has become durable behind before, at the place seq.
+func (h *Hub) keep(ctx context.Context, b wire.Batch, before head, seq uint64) wire.State {
+	at := head{Head: b.After(), at: seq}
 	h.mu.Lock()
-	first := h.heads[b.Device].at == 0
-	h.heads[b.Device] = head{Head: b.After(), at: seq}
-	h.stored(seq)
+	h.note(b.Device, at)
 	h.mu.Unlock()
-	if first {
+	if before.at == 0 {
 		h.opt.Log.Info("a device's chain begins here", "device", b.Device, "after", b.Before().Seq)
 	}
 	h.tellGaps(b)
-	return h.state(b.Device, b.After())
+	return h.state(ctx, b.Device, at)
 }
 
 // tellGaps logs what a device says that it has lost.
@@ -160,12 +212,15 @@ func (h *Hub) tellGaps(b wire.Batch) {
 	}
 }
 
-// raise stores an alarm, once, so that it outlives the hub and reaches every page. The caller is the writer.
+// raise stores an alarm, once, so that it outlives the hub and reaches every page. The caller holds the device.
 func (h *Hub) raise(ctx context.Context, b wire.Batch, at entry.Head) {
 	theirs, _ := hashAt(b, at.Seq)
 	a := wire.Alarm{Device: b.Device, Seq: at.Seq, Ours: at.Hash.String(), Theirs: theirs.String()}
-	log := h.opt.Log.With("device", a.Device, "seq", a.Seq, "ours", a.Ours, "theirs", a.Theirs)
-	log.Error("same sequence, another hash: a card was cloned or rolled back")
+	if h.opt.Replaced != nil && h.opt.Replaced(b.Device) {
+		a.Kind = wire.AlarmReplaced
+	}
+	log := h.opt.Log.With("device", a.Device, "seq", a.Seq, "ours", a.Ours, "theirs", a.Theirs, "kind", a.Kind)
+	log.Error("same sequence, another hash: a card was cloned or rolled back, or its device was replaced and is still in use")
 	if err := h.storeAlarm(ctx, a); err != nil {
 		log.Error("alarm not stored", "error", err)
 	}
@@ -176,8 +231,9 @@ func (h *Hub) storeAlarm(ctx context.Context, a wire.Alarm) error {
 	if err != nil {
 		return err
 	}
+	subject := alarmSubject + a.Device
 	var prev uint64
-	switch m, err := h.engine.last(ctx, alarmSubject+a.Device); {
+	switch m, err := h.engine.last(ctx, subject); {
 	case err == nil && bytes.Equal(m.Data, data):
 		return nil // said already; the device is only trying again
 	case err == nil:
@@ -185,29 +241,30 @@ func (h *Hub) storeAlarm(ctx context.Context, a wire.Alarm) error {
 	case !errors.Is(err, errEmpty):
 		return err
 	}
-	h.mu.Lock()
-	full := h.alarms[a.Device] >= maxAlarms
-	h.mu.Unlock()
-	if full {
-		return nil
+	_, held, err := h.engine.state(ctx, subject)
+	if err != nil || held[subject] >= maxAlarms {
+		return err
 	}
-	seq, err := h.engine.append(ctx, alarmSubject+a.Device, data, prev)
+	seq, err := h.engine.append(ctx, subject, data, prev)
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.alarms[a.Device]++
 	h.stored(seq)
 	return nil
 }
 
 // refuse tells the sender where the hub stands.
-func (h *Hub) refuse(device string, at entry.Head, kind, title string) wire.Problem {
+func (h *Hub) refuse(ctx context.Context, device string, at head, kind, title string) wire.Problem {
 	p := problem(kind, http.StatusConflict, title, "")
-	s := h.state(device, at)
+	s := h.state(ctx, device, at)
 	p.State = &s
 	return p
+}
+
+func busyHub() wire.Problem {
+	return problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "the hub is busy")
 }
 
 func (h *Hub) notStored(device string, err error) wire.Problem {

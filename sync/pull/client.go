@@ -56,7 +56,7 @@ type chain struct {
 // Page pulls up to limit entries behind the cursor after (empty: from the start), waiting for the first one
 // as long as wait, and calls each with every entry that was found good. It returns the cursor to go on
 // from, which is right even beside an error: of the last entry that each took. A page without entries has
-// n == 0. The hub's refusals are wire.Problems.
+// n == 0; nothing is new when next is after, too. The hub's refusals are wire.Problems.
 func (c *Client) Page(ctx context.Context, after string, limit int, wait time.Duration, each func(Line) error) (next string, n int, err error) {
 	res, err := c.get(ctx, after, limit, wait)
 	if err != nil {

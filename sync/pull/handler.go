@@ -2,10 +2,10 @@ package pull
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,45 +18,9 @@ import (
 
 const (
 	maxWait   = 60 * time.Second // that a reader may ask to wait for news
-	pageRead  = 8                // records in memory at once
 	writeTime = 30 * time.Second // for a reader to take what pageRead records hold
+	maxHeld   = 4 << 20          // bytes of entries read before the first is written, to learn whether the page is closed
 )
-
-// Handler serves pages of log at wire.PathLog to whoever shows one of the tokens.
-func Handler(log Log, tokens Tokens, out *slog.Logger) http.Handler {
-	return &handler{log, tokens, out}
-}
-
-type handler struct {
-	log    Log
-	tokens Tokens
-	out    *slog.Logger
-}
-
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		problem(wire.ProblemRequest, http.StatusMethodNotAllowed, "method not served here").Write(w)
-		return
-	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || !h.tokens.Has(token) {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		problem(wire.ProblemToken, http.StatusUnauthorized, "no token that this log knows").Write(w)
-		return
-	}
-	q, err := h.parse(r)
-	if err == nil {
-		err = h.page(w, r, q)
-	}
-	if p := (wire.Problem{}); errors.As(err, &p) {
-		p.Write(w)
-	} else if err != nil {
-		h.out.Error("page not served", "error", err)
-		w.Header().Set("Retry-After", "5")
-		problem(wire.ProblemStore, http.StatusServiceUnavailable, "the log cannot be read").Write(w)
-	}
-}
 
 // query is what a reader asks for.
 type query struct {
@@ -65,22 +29,25 @@ type query struct {
 	wait  time.Duration
 }
 
-func (h *handler) parse(r *http.Request) (q query, err error) {
+func (s *server) parse(r *http.Request) (q query, err error) {
 	form := r.URL.Query()
-	q = query{after: Cursor{Epoch: h.log.Epoch()}, limit: DefaultLimit}
-	if s := form.Get("after"); s != "" {
-		if q.after, err = ParseCursor(s); err != nil {
-			return q, problem(wire.ProblemCursor, http.StatusBadRequest, "not a cursor of this kind of log")
-		}
+	q.limit = DefaultLimit
+	if text := form.Get("after"); text == "" {
+		q.after, err = start(r.Context(), s.Log)
+	} else if q.after, err = ParseCursor(text); err != nil {
+		err = problem(wire.ProblemCursor, http.StatusBadRequest, "not a cursor of this kind of log")
 	}
-	if s := form.Get("limit"); s != "" {
-		if q.limit, err = strconv.Atoi(s); err != nil || q.limit < 1 {
+	if err != nil {
+		return q, err
+	}
+	if text := form.Get("limit"); text != "" {
+		if q.limit, err = strconv.Atoi(text); err != nil || q.limit < 1 {
 			return q, problem(wire.ProblemRequest, http.StatusBadRequest, "limit is not a whole number from 1")
 		}
 		q.limit = min(q.limit, MaxLimit)
 	}
-	if s := form.Get("wait"); s != "" {
-		n, err := strconv.Atoi(s)
+	if text := form.Get("wait"); text != "" {
+		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
 			return q, problem(wire.ProblemRequest, http.StatusBadRequest, "wait is not a whole number of seconds")
 		}
@@ -90,45 +57,124 @@ func (h *handler) parse(r *http.Request) (q query, err error) {
 }
 
 // page writes a page. An error means that nothing was written yet.
-func (h *handler) page(w http.ResponseWriter, r *http.Request, q query) error {
-	ctl := http.NewResponseController(w)
-	f := &feed{log: h.log, at: q.after, left: q.limit}
-	ctl.SetWriteDeadline(time.Now().Add(q.wait + writeTime)) // fails only where no deadline exists
-	lines, err := f.wait(r.Context(), q.wait)
+func (s *server) page(w http.ResponseWriter, r *http.Request, token Token) error {
+	q, err := s.parse(r)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", TypeLines)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Vary", "Accept-Encoding")
-	if len(lines) == 0 {
-		w.Header().Set(CursorHeader, f.at.String())
+	sees := func(device string) bool { return token.everything() || token.sees(s.Area(device)) }
+	f := &feed{log: s.Log, sees: sees, at: q.after, left: q.limit}
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(q.wait + writeTime)) // fails only where no deadline exists
+	pieces, whole, err := f.hold(r.Context(), q.wait)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", TypeLines)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Accept-Encoding, Authorization")
+	if len(pieces) == 0 {
+		h.Set(CursorHeader, f.at.String())
 		return nil
 	}
-	out, done := compress(w, r)
-	enc := json.NewEncoder(out)
-	for len(lines) > 0 && err == nil {
-		for _, l := range lines {
-			if err = enc.Encode(l); err != nil {
-				return nil // the reader has gone; the last whole line it got carries its cursor
-			}
+	packed := acceptsZstd(r.Header.Get("Accept-Encoding"))
+	if f.left == 0 && whole { // closed: nothing can be added to it
+		tag := etag(f.at.Epoch, pieces, packed)
+		h.Set("ETag", tag)
+		h.Set("Cache-Control", "private, no-cache")
+		if matches(r.Header.Values("If-None-Match"), tag) {
+			h.Del("Content-Type")
+			w.WriteHeader(http.StatusNotModified)
+			return nil
 		}
-		ctl.SetWriteDeadline(time.Now().Add(writeTime))
-		lines, err = f.next(r.Context())
 	}
-	if err != nil {
-		h.out.Error("page cut off", "error", err)
-		panic(http.ErrAbortHandler) // the reader must see that the page is not whole
-	}
-	done()
+	s.write(r.Context(), w, f, pieces, whole, packed)
 	return nil
 }
 
-// compress returns where to write and what to call at the page's end.
-func compress(w http.ResponseWriter, r *http.Request) (io.Writer, func()) {
-	if !acceptsZstd(r.Header.Get("Accept-Encoding")) {
-		return w, func() {}
+// hold reads a page up to maxHeld bytes of entries; whole tells that this is all of it. While the page has none, it
+// waits that long for the first one.
+func (f *feed) hold(ctx context.Context, wait time.Duration) (held []piece, whole bool, err error) {
+	more, err := f.wait(ctx, wait)
+	for size := 0; err == nil && len(more) > 0; more, err = f.next(ctx) {
+		held = append(held, more...)
+		for _, p := range more {
+			size += p.size()
+		}
+		if size >= maxHeld && f.left > 0 {
+			return held, false, nil
+		}
 	}
+	return held, true, err
+}
+
+// write writes the pieces and, unless they are the whole page, what comes behind them.
+func (s *server) write(ctx context.Context, w http.ResponseWriter, f *feed, pieces []piece, whole, packed bool) {
+	out, done := io.Writer(w), func() {}
+	if packed {
+		out, done = compress(w)
+	}
+	enc, ctl := json.NewEncoder(out), http.NewResponseController(w)
+	for len(pieces) > 0 {
+		ctl.SetWriteDeadline(time.Now().Add(writeTime))
+		for _, p := range pieces {
+			if err := p.write(enc, f.at.Epoch); err != nil {
+				return // the reader has gone; the last whole line it got carries its cursor
+			}
+		}
+		if pieces = nil; !whole {
+			var err error
+			if pieces, err = f.next(ctx); err != nil {
+				s.Out.Error("page cut off", "error", err)
+				panic(http.ErrAbortHandler) // the reader must see that the page is not whole
+			}
+		}
+	}
+	done()
+}
+
+func (p piece) write(enc *json.Encoder, epoch string) error {
+	for i := p.from; i < p.to; i++ {
+		l, err := line(Cursor{epoch, p.seq, i + 1}, p.Batch, p.Entries[i])
+		if err == nil {
+			err = enc.Encode(l)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// etag names the very bytes of a page: its lines follow from which entries of which records it shows, and a batch's
+// heads and signature stand for each byte of them. The number after "page" changes with the lines' form.
+func etag(epoch string, pieces []piece, packed bool) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "page 1 %s\n", epoch)
+	for _, p := range pieces {
+		fmt.Fprintf(sum, "%d %d %d %s %v %v %x\n", p.seq, p.from, p.to, p.Device, p.Before(), p.After(), p.Sig)
+	}
+	suffix := ""
+	if packed {
+		suffix = "-zstd"
+	}
+	return fmt.Sprintf(`"%x%s"`, sum.Sum(nil)[:16], suffix)
+}
+
+// matches tells whether an If-None-Match names tag. Our tags hold no comma.
+func matches(headers []string, tag string) bool {
+	for _, h := range headers {
+		for t := range strings.SplitSeq(h, ",") {
+			if t = strings.TrimPrefix(strings.TrimSpace(t), "W/"); t == tag || t == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// compress returns where to write and what to call at the page's end.
+func compress(w http.ResponseWriter) (io.Writer, func()) {
 	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return w, func() {} // cannot be: the options are constants
@@ -146,88 +192,4 @@ func acceptsZstd(header string) bool {
 		}
 	}
 	return false
-}
-
-// feed walks the log from a cursor.
-type feed struct {
-	log  Log
-	at   Cursor
-	left int // lines that may still be given
-}
-
-// wait returns the first lines; when there are none yet, it waits for them that long.
-func (f *feed) wait(ctx context.Context, most time.Duration) ([]Line, error) {
-	timed, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	for {
-		lines, err := f.next(ctx)
-		if err != nil || len(lines) > 0 || most == 0 {
-			return lines, err
-		}
-		if f.log.Wait(timed, f.at.Seq) != nil {
-			return nil, nil // no news in time
-		}
-	}
-}
-
-// next returns more lines, or none when all that the log holds now has been read.
-func (f *feed) next(ctx context.Context) ([]Line, error) {
-	var lines []Line
-	for len(lines) == 0 && f.left > 0 {
-		records, last, err := f.log.Read(ctx, f.at.after(), pageRead)
-		if err != nil {
-			return nil, err
-		}
-		if f.at.Epoch != f.log.Epoch() || f.at.Seq > last {
-			return nil, gone(f.log.Epoch())
-		}
-		at := f.at
-		for _, r := range records {
-			if lines, err = f.take(lines, r); err != nil {
-				return nil, err
-			}
-		}
-		if at == f.at {
-			break
-		}
-	}
-	return lines, nil
-}
-
-// take adds the unread entries of r to lines and moves the cursor behind them.
-func (f *feed) take(lines []Line, r wire.Record) ([]Line, error) {
-	if r.Seq != f.at.Seq {
-		if f.left == 0 {
-			return lines, nil
-		}
-		f.at = Cursor{f.at.Epoch, r.Seq, 0}
-	}
-	if r.Alarm != nil { // officers see it on their pages
-		return lines, nil
-	}
-	b, err := wire.Parse(r.Raw)
-	if err != nil {
-		return lines, err
-	}
-	for f.left > 0 && f.at.Done < len(b.Entries) {
-		raw := b.Entries[f.at.Done]
-		f.at.Done++
-		f.left--
-		l, err := line(f.at, b, raw)
-		if err != nil {
-			return lines, err
-		}
-		lines = append(lines, l)
-	}
-	return lines, nil
-}
-
-func gone(epoch string) wire.Problem {
-	p := problem(wire.ProblemCursor, http.StatusGone, "the log of this cursor is gone")
-	p.Start = Cursor{Epoch: epoch}.String()
-	return p
-}
-
-func problem(kind string, status int, title string) wire.Problem {
-	return wire.Problem{Type: kind, Title: title, Status: status}
 }

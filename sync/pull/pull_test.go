@@ -406,6 +406,8 @@ func TestTokenFiles(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"short", "0123\n", ":1: a token has at least 16"},
 		{"empty", "# none\n\n", "holds none"},
+		{"an empty area", token + " Quang,,\n", ":1: an area"},
+		{"twice", token + "\n" + token + " Quang\n", ":2: this token stands here twice"},
 	} {
 		path := filepath.Join(t.TempDir(), "token")
 		os.WriteFile(path, []byte(c.text), 0o600)

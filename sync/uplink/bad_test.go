@@ -160,6 +160,7 @@ func TestStepAsksAgain(t *testing.T) {
 		return false
 	}
 	r.options.MinWait, r.options.MaxWait = time.Hour, time.Hour // no waiting in between
+	r.options.Jitter = func() float64 { return 0 }              // nor before
 	r.run("the last receipt", r.settled)
 	r.whole()
 	if !slices.Equal(r.hub.batches, []int{3}) {
@@ -259,8 +260,14 @@ func TestFailingHubIsLeftInPeace(t *testing.T) {
 }
 
 // lend serves the rig's hub without a network, in a bubble of synctest, until the returned function is called.
-func (r *rig) lend() (stop func()) {
+func (r *rig) lend() (stop func()) { return r.lendVia(func(*http.Request) error { return nil }) }
+
+// lendVia is lend where fail may keep a request from the hub.
+func (r *rig) lendVia(fail func(*http.Request) error) (stop func()) {
 	r.options.Transport = roundTrip(func(q *http.Request) (*http.Response, error) {
+		if err := fail(q); err != nil {
+			return nil, err
+		}
 		w := httptest.NewRecorder()
 		r.hub.ServeHTTP(w, q)
 		return w.Result(), nil

@@ -2,9 +2,13 @@ package uplink
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"time"
 
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
@@ -31,7 +35,7 @@ func disagree(format string, args ...any) error {
 
 // contact asks where the hub stands and finds the place where both agree.
 func (u *Uplink) contact(ctx context.Context) error {
-	s, err := u.exchange(ctx, http.MethodGet, wire.PathDevice+u.device, nil)
+	s, err := u.ask(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,11 +48,41 @@ func (u *Uplink) contact(ctx context.Context) error {
 	if err := u.keep(s); err != nil {
 		return err
 	}
-	u.cursor, u.limit, u.agreed = s.Seq, wire.MaxEntries, true
+	if u.trial.Seq > 0 && s.Seq >= u.trial.Seq { // the hub took the gap, and its answer got lost
+		u.setAside()
+	}
+	u.cursor, u.limit, u.agreed, u.pace, u.trial = s.Seq, wire.MaxEntries, true, pace{}, trial{}
 	if s.Seq == 0 {
 		u.cursor = u.j.First() - 1
 	}
 	return nil
+}
+
+// ask makes the request of a contact. Where somebody wants the time, it brings a nonce and hands the hub's time on.
+func (u *Uplink) ask(ctx context.Context) (wire.State, error) {
+	path := wire.PathDevice + u.device
+	if u.OnTime == nil {
+		return u.exchange(ctx, http.MethodGet, path, nil)
+	}
+	var random [wire.NonceSize]byte
+	rand.Read(random[:]) // never fails
+	nonce := hex.EncodeToString(random[:])
+	sent := time.Now()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent = time.Now() }, // the handshake is no part of the round trip
+	})
+	s, err := u.exchange(ctx, http.MethodGet, path+"?nonce="+nonce, nil)
+	if err != nil || s.Time == nil {
+		return s, err
+	}
+	trip := time.Since(sent)
+	at, err := s.Time.Check(u.ReceiptKey, u.device, nonce)
+	if err != nil { // the clock can do without; what else the hub says proves itself
+		u.Log.Warn("hub's time does not count", "error", err)
+		return s, nil
+	}
+	u.OnTime(at, trip)
+	return s, nil
 }
 
 // compare returns a disagreement unless the hub's head lies on our chain.
@@ -98,13 +132,28 @@ func (u *Uplink) rewind(seq uint64) error {
 	return nil
 }
 
-// send sends one batch from the cursor on.
+// send sends one batch from the cursor on. An entry that the hub refuses alone is set aside.
 func (u *Uplink) send(ctx context.Context) error {
-	const overhead = 256 + 8*wire.MaxEntries // of a batch besides its entries: device, signature, lengths
+	const overhead = 256 + 8*wire.MaxEntries + 64*maxAside // of a batch besides its entries: device, signature, lengths, gaps
 	raws, err := u.j.Range(u.cursor, u.limit, wire.MaxBatch-overhead)
 	if err != nil {
 		return err
 	}
+	first := raws[0]
+	for i, raw := range raws {
+		if raws[i], err = u.aside.onWire(raw); err != nil {
+			return err
+		}
+	}
+	err = u.post(ctx, raws)
+	if p := (*poison)(nil); errors.As(err, &p) {
+		return u.sendGap(ctx, first, p)
+	}
+	return err
+}
+
+// post sends entries as a batch.
+func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 	b, err := wire.Sign(u.Key, raws)
 	if err != nil {
 		return err
@@ -113,6 +162,7 @@ func (u *Uplink) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	s, err := u.exchange(ctx, http.MethodPost, wire.PathBatches, body)
 	if err != nil {
 		return u.refused(err, len(raws))
@@ -127,6 +177,7 @@ func (u *Uplink) send(ctx context.Context) error {
 		return err
 	}
 	u.cursor = s.Seq
+	u.pace.add(len(raws), time.Since(began))
 	return nil
 }
 
@@ -151,8 +202,15 @@ func (u *Uplink) refused(err error, n int) error {
 	case n > 1:
 		u.limit = n / 2
 		return errSmaller
+	case r.Type == wire.ProblemBatch && r.Status == http.StatusBadRequest:
+		return &poison{r}
 	}
-	return &disagreement{fmt.Sprintf("the hub refuses entry %d, and none behind it can be sent: %v", u.cursor+1, r), false}
+	return u.stuck(r)
+}
+
+// stuck is the disagreement about the entry behind the cursor.
+func (u *Uplink) stuck(why error) error {
+	return &disagreement{fmt.Sprintf("the hub refuses entry %d, and none behind it can be sent: %v", u.cursor+1, why), false}
 }
 
 // keep stores the receipt of an answer, if there is one.

@@ -9,9 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gatepost/sync/wire"
@@ -23,16 +27,57 @@ const (
 	maxDetail = 200             // characters of the hub's words in a state
 )
 
-// transport speaks to the hub. X25519 alone makes the smallest handshake.
-func transport(ca *x509.CertPool) *http.Transport {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+// transport speaks to the hub. X25519 alone makes the smallest handshake, and a later one goes on from its session.
+func transport(ca *x509.CertPool, proxy *url.URL) *http.Transport {
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dial, DisableCompression: true,
 		TLSClientConfig: &tls.Config{
 			MinVersion: tls.VersionTLS13, RootCAs: ca, CurvePreferences: []tls.CurveID{tls.X25519},
+			ClientSessionCache: tls.NewLRUClientSessionCache(1),
 		},
 		TLSHandshakeTimeout: 30 * time.Second, IdleConnTimeout: 5 * time.Minute, MaxIdleConns: 1,
 		MaxResponseHeaderBytes: 16 << 10, ForceAttemptHTTP2: true,
 	}
+	if proxy != nil {
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return t
+}
+
+// dial connects as http.DefaultTransport does.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, (&conn{}).away(err)
+	}
+	return &conn{Conn: c}, nil
+}
+
+// A conn tells when it ends before the other side has said a byte.
+type conn struct {
+	net.Conn
+	heard atomic.Bool
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, c.away(err)
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.away(err)
+}
+
+// away marks an error that means that the hub turned us away: a reset, or an end while it might still have spoken.
+func (c *conn) away(err error) error {
+	if !c.heard.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		return fmt.Errorf("%w: %w", errAway, err)
+	}
+	return err
 }
 
 // A refusal is an answer other than 200.
@@ -52,6 +97,7 @@ func (u *Uplink) exchange(ctx context.Context, method, path string, body []byte)
 	if err != nil {
 		return s, fmt.Errorf("hub's address: %w", err)
 	}
+	req.Header["User-Agent"] = []string{""} // none: it costs bytes and says nothing
 	if body != nil {
 		req.Header.Set("Content-Type", wire.TypeBatch)
 	}
@@ -83,10 +129,25 @@ func refuse(resp *http.Response, answer []byte) *refusal {
 	}
 	r.Status = resp.StatusCode
 	r.Title, r.Detail = short(r.Title), short(r.Detail)
-	if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
-		r.after = time.Duration(min(n, int(maxAsked/time.Second))) * time.Second
-	}
+	r.after = retryAfter(resp.Header, time.Now())
 	return &r
+}
+
+// retryAfter reads the header of that name (RFC 9110, 10.2.3): seconds, or a date, which is compared with the answer's
+// own, since this machine's clock may be wrong. No more than maxAsked, 0 when there is none.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	asked := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(asked, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(n, uint64(maxAsked/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(asked)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), maxAsked)
 }
 
 // short keeps a foreign text fit for a log line and a screen.

@@ -5,9 +5,13 @@
 // they agree. So an answer that got lost doubles nothing, and a hub that lost its disk gets everything
 // again that is still here. Where they disagree (the hub is ahead, or holds another entry under the same
 // sequence: a cloned or rolled-back card) it raises an alarm and sends nothing until a contact agrees again.
+// A single entry that the hub refuses is set aside: it stays here, and a gap goes to the hub in its place.
 //
-// The journal alone remembers what is receipted; what the uplink knows besides dies with it. It does not
-// promise that an entry reaches the hub soon, only that none is skipped, and it opens no seal.
+// It tries when there is something new, by a timer, and, while the hub is out of reach, when the network changes. All
+// its waits are drawn at random, so that kiosks that one power cut has started do not knock together.
+//
+// The journal remembers what is receipted, and a small file what was set aside; what the uplink knows besides dies with
+// it. It does not promise that an entry reaches the hub soon, only that none is skipped unsaid, and it opens no seal.
 package uplink
 
 import (
@@ -18,6 +22,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"sync"
 	"time"
 
 	"gatepost/storage/entry"
@@ -25,31 +31,38 @@ import (
 	"gatepost/sync/wire"
 )
 
-// maxAsked bounds the time for which a hub can silence a kiosk.
-const maxAsked = time.Hour
-
 // Options say where the hub is and who speaks to it.
 type Options struct {
 	Hub        string             // https://host:port
+	Proxy      *url.URL           // through which to reach it, nil = the environment's
 	CA         *x509.CertPool     // that vouch for the hub, nil = the system's
 	Key        ed25519.PrivateKey // the device's
 	ReceiptKey ed25519.PublicKey  // the hub's
+	Aside      string             // file that remembers the entries that were set aside, "" = they are forgotten with the program
 
-	Interval         time.Duration // between contacts when there is nothing to send, 0 = 1 min
+	Interval         time.Duration // between contacts when there is nothing to send, half more or less; 0 = 1 min
 	MinWait, MaxWait time.Duration // after a failure, growing with jitter, 0 = 1 s and 5 min
+	Spread           time.Duration // the longest wait after the hub has turned a connection away before TLS, 0 = 10 MaxWait
 
 	Log       *slog.Logger
-	Transport http.RoundTripper // nil = HTTPS with TLS 1.3, X25519, through the environment's proxy
+	Transport http.RoundTripper // nil = HTTPS with TLS 1.3, X25519
 	Jitter    func() float64    // from 0 to below 1, nil = random
 
-	OnState func(State)       // called from Run whenever the state changes
-	OnAlarm func(text string) // called from Run, once for each disagreement; text names no person
+	// Network calls changed whenever the machine's network has changed, until ctx ends. An error means that it cannot
+	// tell, and the timers are all there is. Nil = WatchNetwork.
+	Network func(ctx context.Context, changed func()) error
+
+	OnState func(State)                                 // called from Run whenever the state changes
+	OnAlarm func(text string)                           // called from Run, once for each disagreement and each entry set aside; text names no person
+	OnTime  func(at time.Time, roundTrip time.Duration) // called from Run with the hub's signed time, at each contact
 }
 
 // State is how the uplink stands.
 type State struct {
-	Online      bool // the last exchange was a success
-	Unsent      int  // entries that no receipt covers
+	Online      bool          // the last exchange was a success
+	Unsent      int           // entries that no receipt covers
+	Aside       int           // entries that the hub refused
+	Left        time.Duration // until everything is sent at the present pace, whole seconds; 0 = not known, or nothing to send
 	LastContact time.Time
 	Problem     string // why it is not going well, empty when it is
 }
@@ -65,10 +78,15 @@ type Uplink struct {
 	agreed bool   // cursor is the hub's word, and it fits our chain
 	cursor uint64 // the last entry that the hub holds
 	limit  int    // entries of a batch; less while the hub finds batches too large
-	fails  int    // in a row
-	alarm  string // the last one raised, until a contact agrees
-	told   State  // what OnState knows
-	last   time.Time
+	pace   pace   // since the last contact
+	aside  aside  // entries that the hub refused
+	trial  trial  // what it may have got instead of one
+
+	news  chan struct{} // the network has changed
+	fails int           // in a row
+	alarm string        // the last one raised, until a contact agrees
+	told  State         // what OnState knows
+	last  time.Time
 }
 
 // New returns an uplink for j.
@@ -77,17 +95,21 @@ func New(j *journal.Journal, o Options) *Uplink {
 	o.Interval = or(o.Interval, time.Minute)
 	o.MinWait = or(o.MinWait, time.Second)
 	o.MaxWait = max(o.MinWait, or(o.MaxWait, 5*time.Minute))
+	o.Spread = or(o.Spread, 10*o.MaxWait)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64
 	}
+	if o.Network == nil {
+		o.Network = WatchNetwork
+	}
 	if o.Transport == nil {
-		o.Transport = transport(o.CA)
+		o.Transport = transport(o.CA, o.Proxy)
 	}
 	return &Uplink{
-		Options: o, anyScheme: anyScheme, j: j, limit: wire.MaxEntries,
+		Options: o, anyScheme: anyScheme, j: j, limit: wire.MaxEntries, aside: aside{}, news: make(chan struct{}, 1),
 		device: entry.DeviceID(o.Key.Public().(ed25519.PublicKey)),
 		client: &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a batch goes to the hub or nowhere
@@ -104,7 +126,16 @@ func or(d, other time.Duration) time.Duration {
 
 // Run hands on until ctx ends; then it returns nil. No failure of the network or of the hub ends it.
 func (u *Uplink) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { u.watch(ctx) })
+	defer watching.Wait()
+	defer stop()
 	defer u.client.CloseIdleConnections()
+	u.recall()
+	if !sleep(ctx, u.soon()) {
+		return nil
+	}
 	for {
 		err := u.round(ctx)
 		if ctx.Err() != nil {
@@ -114,6 +145,19 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if !u.wait(ctx, err) {
 			return nil
 		}
+	}
+}
+
+// watch hands on that the network has changed. It ends with ctx, or at once where nobody can tell.
+func (u *Uplink) watch(ctx context.Context) {
+	err := u.Network(ctx, func() {
+		select {
+		case u.news <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		u.Log.Warn("changes of the network go unseen, only timers start a try", "error", err)
 	}
 }
 
@@ -145,7 +189,7 @@ func (u *Uplink) round(ctx context.Context) error {
 
 // settle takes the outcome of an exchange: alarms, failures in a row, and the state to tell.
 func (u *Uplink) settle(err error) {
-	s := State{Unsent: u.j.Stats().Unsent}
+	s := State{Unsent: u.j.Stats().Unsent, Aside: len(u.aside)}
 	d := (*disagreement)(nil)
 	switch {
 	case err == nil:
@@ -153,6 +197,7 @@ func (u *Uplink) settle(err error) {
 			u.Log.Info("the hub agrees again")
 		}
 		u.alarm, u.fails, u.last, s.Online = "", 0, time.Now(), true
+		s.Left = u.pace.left(u.j.Head().Seq - u.cursor)
 	case errors.As(err, &d):
 		u.fails++
 		s.Online, s.Problem = d.online, d.text
@@ -178,53 +223,4 @@ func (u *Uplink) tell(s State) {
 		u.OnState(s)
 	}
 	u.told = s
-}
-
-// wait returns when the next round is due, and false when ctx has ended. New entries start one at once,
-// but not while the hub fails: a busy gate would knock at every passage.
-func (u *Uplink) wait(ctx context.Context, err error) bool {
-	timer := time.NewTimer(u.pause(err))
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-			u.agreed = false // compare again, also when all is well: the hub may have lost its disk
-			return true
-		case <-u.j.Changed():
-			if err == nil {
-				return true
-			}
-			s := u.told
-			s.Unsent = u.j.Stats().Unsent
-			u.tell(s)
-		}
-	}
-}
-
-// pause is how long to wait after a round that ended with err.
-func (u *Uplink) pause(err error) time.Duration {
-	d := (*disagreement)(nil)
-	switch {
-	case err == nil:
-		return u.Interval
-	case errors.As(err, &d):
-		return u.MaxWait // a person must act
-	}
-	return u.backoff(u.fails, err)
-}
-
-// backoff is a random time below a bound that doubles with each failure in a row, from MinWait to MaxWait; or
-// longer, where the hub asked for it.
-func (u *Uplink) backoff(failures int, err error) time.Duration {
-	bound := u.MinWait
-	for ; failures > 1 && bound < u.MaxWait; failures-- {
-		bound *= 2
-	}
-	wait := time.Duration((1 - u.Jitter()) * float64(min(bound, u.MaxWait)))
-	if r := (*refusal)(nil); errors.As(err, &r) {
-		wait = max(wait, min(r.after, maxAsked))
-	}
-	return max(wait, 1)
 }

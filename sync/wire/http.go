@@ -10,11 +10,13 @@ import (
 
 // Paths that a hub serves. A device stands in them by its id.
 const (
-	PathBatches = "/v1/batches"      // POST a batch; 200 with a State
-	PathDevice  = "/v1/devices/"     // GET + id, ?nonce=…: a State
-	PathLog     = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
-	TypeBatch   = "application/cbor" // of a batch
-	TypeProblem = "application/problem+json"
+	PathBatches   = "/v1/batches"      // POST a batch; 200 with a State
+	PathDevice    = "/v1/devices/"     // GET + id, ?nonce=…: a State
+	PathLog       = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
+	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
+	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
+	TypeBatch     = "application/cbor" // of a batch
+	TypeProblem   = "application/problem+json"
 )
 
 // A State is where a hub stands with a device. Hash and Receipt are empty when it holds nothing.
@@ -44,8 +46,9 @@ const (
 	ProblemSignature = "urn:gatepost:problem:signature" // 403
 	ProblemStep      = "urn:gatepost:problem:step"      // 409: the batch does not go on from the hub's head; contact again
 	ProblemFork      = "urn:gatepost:problem:fork"      // 409: same sequence, another hash; an alarm
-	ProblemToken     = "urn:gatepost:problem:token"     // 401
-	ProblemCursor    = "urn:gatepost:problem:cursor"    // 400: not a cursor; 410: of a log that is gone, see Start
+	ProblemToken     = "urn:gatepost:problem:token"     // 401; 403: its areas do not reach so far
+	ProblemRate      = "urn:gatepost:problem:rate"      // 429: too many requests with one token; Retry-After counts
+	ProblemCursor    = "urn:gatepost:problem:cursor"    // 400: not a cursor; 409: it goes back; 410: of a log that is gone, see Start
 	ProblemStore     = "urn:gatepost:problem:store"     // 503: not stored; send again later
 	ProblemRequest   = "urn:gatepost:problem:request"   // 400, 404, 405: nothing that this hub serves
 )

@@ -16,13 +16,18 @@ type Record struct {
 	Alarm *Alarm    // nil in a batch
 }
 
-// An Alarm says that a device signed two entries with one sequence: its card was cloned or rolled back.
+// An Alarm says that a device signed two entries with one sequence: its card was cloned or rolled back, or, where Kind is
+// AlarmReplaced, another device has taken its place and this one is still in use.
 type Alarm struct {
 	Device string `json:"device"`
 	Seq    uint64 `json:"seq"`    // of the entry that exists twice
 	Ours   string `json:"ours"`   // hash at the hub, hexadecimal
 	Theirs string `json:"theirs"` // hash in the refused batch
+	Kind   string `json:"kind,omitempty"`
 }
+
+// AlarmReplaced is the Kind of an alarm about a device that was replaced. Without a Kind it was cloned or rolled back.
+const AlarmReplaced = "replaced"
 
 // VerifySpan returns an error unless sig is the signature of pub's device over a batch that goes on from
 // before and ends at after. It serves readers who hold a batch's entries but not its bytes.

@@ -42,6 +42,7 @@ type Kiosk struct {
 	} `toml:"forms"`
 	Uplink struct {
 		Hub        string `toml:"hub"`
+		Proxy      string `toml:"proxy"`
 		CA         string `toml:"ca"`
 		ReceiptKey string `toml:"receipt_key"`
 		Interval   string `toml:"interval"`
@@ -60,6 +61,7 @@ type Kiosk struct {
 	Zone     *time.Location `toml:"-"`
 	Retain   time.Duration  `toml:"-"`
 	Interval time.Duration  `toml:"-"`
+	Proxy    *url.URL       `toml:"-"` // nil where there is none
 }
 
 // Lane is one [[lane]] of a Kiosk.
@@ -98,6 +100,7 @@ publisher = ""                # PEM of the public key that signs them
 
 [uplink]
 hub = ""                      # https://host:port; empty: entries stay here
+proxy = ""                    # http://host:port, through which the hub is reached; empty: what the environment says
 ca = ""                       # PEM of the certificate authority of the hub
 receipt_key = ""              # PEM of the hub's public key for receipts
 interval = "30s"              # how often to look for the hub when nothing happens
@@ -196,6 +199,11 @@ func (k *Kiosk) checkNetwork(doc *strict.Doc) {
 		if k.Uplink.ReceiptKey == "" {
 			doc.Fault("uplink.receipt_key", "without the hub's public key no receipt can be checked")
 		}
+	}
+	if u, err := url.Parse(k.Uplink.Proxy); err != nil || k.Uplink.Proxy != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		doc.Fault("uplink.proxy", "not an address such as \"http://proxy.example:3128\"") // which may have a password
+	} else if k.Uplink.Proxy != "" {
+		k.Proxy = u
 	}
 	if k.Forms.Dir != "" && k.Forms.Publisher == "" {
 		doc.Fault("forms.publisher", "without the publisher's public key no form can be checked")

@@ -2,15 +2,19 @@ package demo
 
 import (
 	"bytes"
+	"crypto/ecdh"
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,8 +45,8 @@ func needPython(t *testing.T) {
 type pulled struct {
 	Device   string `json:"device"`
 	Seq      int    `json:"seq"`
-	Signed   bool   `json:"signed"`
 	Kind     string `json:"kind"`
+	Verdict  string `json:"verdict"`
 	Personal struct {
 		Family  string         `json:"family"`
 		Name    string         `json:"name"`
@@ -50,15 +54,15 @@ type pulled struct {
 	} `json:"personal"`
 }
 
-// client runs docs/client.py against the hub at url. It returns the entries, what it said to stderr
+// client runs docs/client.py with the hub's address and files. It returns the entries, what it said to stderr
 // and its exit code.
-func client(t *testing.T, url string, args ...string) (lines []pulled, said string, code int) {
+func client(t *testing.T, args ...string) (lines []pulled, said string, code int) {
 	t.Helper()
 	b, err := programs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python, append([]string{filepath.Join(b.tree, "docs", "client.py"), url}, args...)...)
+	cmd := exec.CommandContext(t.Context(), python, append([]string{filepath.Join(b.tree, "docs", "client.py")}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); cmd.ProcessState == nil {
@@ -93,43 +97,155 @@ func TestPythonClient(t *testing.T) {
 		t.Fatalf("%d of the verdicts are others: %v", d.bad, counts)
 	}
 	state := filepath.Join(t.TempDir(), "state.json")
-	access := []string{"--token", d.token, "--ca", d.ca}
-	proof := []string{"--devices", filepath.Join(d.hubData, "devices"), "--authority", filepath.Join(d.dir, "authority.key")}
-	all := slices.Concat(access, proof, []string{"--state", state})
+	devices, authority := filepath.Join(d.hubData, "devices"), filepath.Join(d.dir, "authority.key")
+	all := []string{d.hubURL, d.token, d.ca, devices, state, authority}
 
 	t.Run("everything once", func(t *testing.T) {
-		complete(t, counts.stored, d.hubURL, all...)
-		if lines, said, code := client(t, d.hubURL, all...); code != 0 || len(lines) != 0 {
+		complete(t, counts.stored, all...)
+		if lines, said, code := client(t, all...); code != 0 || len(lines) != 0 {
 			t.Errorf("a second run: %d more lines, exit %d: %s", len(lines), code, said)
 		}
 	})
 	t.Run("a cursor of a log that is gone", func(t *testing.T) {
 		d.must(t, os.WriteFile(state, []byte(`{"cursor": "gone.1.1", "heads": {}}`), 0o600))
-		complete(t, counts.stored, d.hubURL, all...)
+		complete(t, counts.stored, all...)
 	})
 	t.Run("another key", func(t *testing.T) {
 		dir := t.TempDir()
 		d.must(t, keyfile.Create(dir, "gate-1", "device"))
-		refused(t, "no key of this device", 0, d.hubURL, slices.Concat(access, []string{"--devices", dir})...)
+		refused(t, "no key of this device", 0, d.hubURL, d.token, d.ca, dir, filepath.Join(dir, "state.json"))
 	})
 	t.Run("a hub that lies", func(t *testing.T) {
-		lies(t, d.page(t), slices.Concat(proof, []string{"--token", d.token}))
+		lies(t, d.page(t), func(t *testing.T, page []pull.Line) []string {
+			url, ca := liar(t, page)
+			return []string{url, d.token, ca, devices, filepath.Join(t.TempDir(), "state.json"), authority}
+		})
 	})
 }
 
-// complete checks that a run brings n signed entries in their order, and opens what they know of people.
-func complete(t *testing.T, n int, url string, args ...string) {
+// TestPythonClientReadsVectors serves the vectors of docs/FORMATS.md: every kind of entry, a gap among them, and a seal.
+func TestPythonClientReadsVectors(t *testing.T) {
+	needPython(t)
+	var v struct {
+		Entries []struct {
+			Hex, Kind string
+			Seq       int
+		}
+		Sealed struct {
+			PrivateKey string `json:"private_key"`
+		}
+	}
+	raw, err := os.ReadFile("../../../storage/entry/testdata/vectors.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raws [][]byte
+	for _, e := range v.Entries {
+		b, err := hex.DecodeString(e.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raws = append(raws, b)
+	}
+	dir := t.TempDir()
+	url, ca := liar(t, signedPage(t, dir, raws))
+	lines, said, code := client(t, url, filepath.Join(dir, "token"), ca, dir, filepath.Join(dir, "state.json"), authorityFile(t, dir, v.Sealed.PrivateKey))
+	if code != 0 || len(lines) != len(v.Entries) {
+		t.Fatalf("%d of %d entries, exit %d: %s", len(lines), len(v.Entries), code, said)
+	}
+	opened := 0
+	for i, l := range lines {
+		if l.Seq != v.Entries[i].Seq || l.Kind != v.Entries[i].Kind {
+			t.Errorf("entry %d: %+v, want %+v", i, l, v.Entries[i])
+		}
+		if l.Personal.Name != "" {
+			opened++
+		}
+	}
+	if opened == 0 {
+		t.Error("no seal was opened")
+	}
+}
+
+// signedPage returns the lines of one batch of a new device, whose key it puts into dir beside a token.
+func signedPage(t *testing.T, dir string, raws [][]byte) (page []pull.Line) {
 	t.Helper()
-	lines, said, code := client(t, url, args...)
+	err := errors.Join(keyfile.Create(dir, "gate-1", "device"), os.WriteFile(filepath.Join(dir, "token"), []byte("any\n"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := keyfile.Private(filepath.Join(dir, "gate-1.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := wire.Sign(key, raws)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, raw := range b.Entries {
+		page = append(page, pull.Line{Cursor: fmt.Sprintf("vectors.1.%d", i+1), Device: b.Device, Entry: raw})
+	}
+	page[len(page)-1].Batch = &pull.Span{Sig: b.Sig}
+	return page
+}
+
+// authorityFile writes an authority's private key, given in hexadecimal.
+func authorityFile(t *testing.T, dir, key string) string {
+	t.Helper()
+	raw, err := hex.DecodeString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := ecdh.X25519().NewPrivateKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "authority.key")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A model is read, so that it must stay short: lines of code, without blank ones, comments and docstrings.
+func TestPythonClientIsShort(t *testing.T) {
+	needPython(t)
+	const count = `import ast, sys
+text = open(sys.argv[1]).read()
+docs = [n.body[0] for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.Module, ast.FunctionDef)) and ast.get_docstring(n)]
+skip = {i for d in docs for i in range(d.lineno, d.end_lineno + 1)}
+lines = [s for i, s in enumerate(text.splitlines(), 1) if s.strip() and not s.strip().startswith("#") and i not in skip]
+print(len(lines), max(map(len, text.splitlines())))`
+	out, err := exec.Command(python, "-c", count, "../../../docs/client.py").Output()
+	var code, width int
+	if _, scanErr := fmt.Sscan(string(out), &code, &width); err != nil || scanErr != nil || code > 100 || width > 120 {
+		t.Errorf("%d lines of code, %d wide, %v %v", code, width, err, scanErr)
+	}
+}
+
+// complete checks that a run brings n entries in their order, and opens what they know of people.
+func complete(t *testing.T, n int, args ...string) {
+	t.Helper()
+	lines, said, code := client(t, args...)
 	if code != 0 || len(lines) != n {
 		t.Fatalf("%d lines of %d, exit %d: %s", len(lines), n, code, said)
 	}
 	answers := map[string]int{}
 	for i, l := range lines {
-		if !l.Signed || l.Seq != i+1 || l.Kind == "passage" && l.Personal.Family == "" {
+		if l.Seq != i+1 || l.Kind == "passage" && l.Personal.Family == "" {
 			t.Errorf("line %d: %+v", i+1, l)
 		}
 		answers[l.Personal.Name] = len(l.Personal.Answers)
+	}
+	if last := lines[n-1]; last.Verdict != "look" {
+		t.Errorf("the last verdict is %q, the bytes say look", last.Verdict)
 	}
 	if _, ok := answers[huong.name]; !ok || answers[dung.name] == 0 {
 		t.Errorf("a name or the answers are missing: %v", answers)
@@ -137,9 +253,9 @@ func complete(t *testing.T, n int, url string, args ...string) {
 }
 
 // refused checks that a run ends with 1 and the sentence, and gives out no more than the entries before the lie.
-func refused(t *testing.T, sentence string, before int, url string, args ...string) {
+func refused(t *testing.T, sentence string, before int, args ...string) {
 	t.Helper()
-	lines, said, code := client(t, url, args...)
+	lines, said, code := client(t, args...)
 	if code != 1 || len(lines) > before || !strings.Contains(said, sentence) || strings.Count(said, "\n") != 1 {
 		t.Errorf("%d lines, exit %d, said %q instead of %q", len(lines), code, said, sentence)
 	}
@@ -162,31 +278,31 @@ func (d *demo) page(t *testing.T) []pull.Line {
 	}
 }
 
-// lies changes a true page in one place at a time.
-func lies(t *testing.T, page []pull.Line, args []string) {
+// lies changes a true page in one place at a time; args are the client's for a hub that serves a page.
+func lies(t *testing.T, page []pull.Line, args func(*testing.T, []pull.Line) []string) {
 	last := len(page) - 1 // a passage, and the end of a batch
 	for _, c := range []struct {
 		sentence string
 		at       int // the first line that is not as it was
 		lie      func(p []pull.Line) []pull.Line
 	}{
-		{"verdict is not what its bytes say", last, func(p []pull.Line) []pull.Line { p[last].Verdict = "admit"; return p }}, // it is look
-		{"tag is not what its bytes say", 0, func(p []pull.Line) []pull.Line { p[0].Tag = "00"; return p }},
-		{"hash is not what its bytes say", last, func(p []pull.Line) []pull.Line { p[last].Entry[40] ^= 1; return p }},
 		{"does not follow the entry before", 1, func(p []pull.Line) []pull.Line { return append(p[:1], p[2:]...) }},
-		{"signature of its batch does not fit", last, func(p []pull.Line) []pull.Line { p[last].Batch.Sig[9] ^= 1; return p }},
-		{"begins elsewhere", last, func(p []pull.Line) []pull.Line { p[last].Batch.Before.Seq++; return p }},
+		{"does not follow the entry before", last, func(p []pull.Line) []pull.Line { p[last].Entry[40] ^= 1; return p }},
+		{"InvalidSignature", last, func(p []pull.Line) []pull.Line { p[last].Entry[15] ^= 1; return p }},
+		{"InvalidSignature", last, func(p []pull.Line) []pull.Line { p[last].Batch.Sig[9] ^= 1; return p }},
+		{"no key of this device", last, func(p []pull.Line) []pull.Line { p[last].Device = "0123456789abcdef"; return p }},
 		{"ends inside a batch", last, func(p []pull.Line) []pull.Line { p[last].Batch = nil; return p }},
-		{"not of the form", 0, func(p []pull.Line) []pull.Line { p[0].Entry = nil; return p }},
+		{"not what the documents say", 0, func(p []pull.Line) []pull.Line { p[0].Entry = nil; return p }},
 	} {
 		t.Run(c.sentence, func(t *testing.T) {
-			url, ca := liar(t, c.lie(clone(t, page)))
-			refused(t, c.sentence, c.at, url, slices.Concat(args, []string{"--ca", ca})...)
+			refused(t, c.sentence, c.at, args(t, c.lie(clone(t, page)))...)
 		})
 	}
-	t.Run("the truth", func(t *testing.T) {
-		url, ca := liar(t, page)
-		complete(t, len(page), url, slices.Concat(args, []string{"--ca", ca})...)
+	t.Run("the truth", func(t *testing.T) { complete(t, len(page), args(t, page)...) })
+	t.Run("a lie beside the bytes", func(t *testing.T) { // changes nothing that the client writes
+		p := clone(t, page)
+		p[last].Verdict, p[last].Seq, p[last].Hash, p[last].Sealed = "admit", 1, "00", nil
+		complete(t, len(page), args(t, p)...)
 	})
 }
 
@@ -207,7 +323,7 @@ func clone(t *testing.T, page []pull.Line) (copied []pull.Line) {
 func liar(t *testing.T, page []pull.Line) (url, ca string) {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != wire.PathLog || r.URL.Query().Has("after") {
+		if r.URL.Path != wire.PathLog || r.URL.Query().Get("after") != "" {
 			return // nothing new
 		}
 		for enc := json.NewEncoder(w); len(page) > 0; page = page[1:] {

@@ -78,23 +78,26 @@ func Words(r entry.Reason, v entry.Verdict, d entry.Direction) Text {
 // State is everything that a page of the gate shows. Docs for its figures stand in PRODUCT's terms: Saved is
 // the entries kept here, Unsent those of them without the hub's receipt.
 type State struct {
-	Venue  string     `json:"venue"`
-	Device string     `json:"device"`
-	Zone   string     `json:"zone"` // the venue's time zone, "Asia/Ho_Chi_Minh"
-	Lanes  []Lane     `json:"lanes"`
-	Shown  []Shown    `json:"shown"`         // the verdicts that stand now, one a lane
-	Ask    *Question  `json:"ask,omitempty"` // the questions that wait for an answer
-	Recent []Recent   `json:"recent"`        // newest first
-	Saved  int        `json:"saved"`
-	Unsent int        `json:"unsent"`
-	Oldest *time.Time `json:"oldest,omitempty"` // wall time of the oldest unsent entry
-	Seq    uint64     `json:"seq"`              // of the journal's last entry
-	Inside int        `json:"inside"`
-	Stale  int        `json:"stale"` // of Inside: so long here that they probably left unseen
-	Online bool       `json:"online"`
-	Uplink string     `json:"uplink,omitempty"` // why nothing goes up
-	Clock  string     `json:"clock"`            // trust of the clock
-	Faults []string   `json:"faults,omitempty"` // what a person must act on, newest last
+	Venue    string     `json:"venue"`
+	Device   string     `json:"device"`
+	Zone     string     `json:"zone"` // the venue's time zone, "Asia/Ho_Chi_Minh"
+	Lanes    []Lane     `json:"lanes"`
+	Shown    []Shown    `json:"shown"`         // the verdicts that stand now, one a lane
+	Ask      *Question  `json:"ask,omitempty"` // the questions that wait for an answer
+	Recent   []Recent   `json:"recent"`        // newest first
+	Saved    int        `json:"saved"`
+	Unsent   int        `json:"unsent"`
+	Progress *Text      `json:"progress,omitempty"` // of Unsent, while they go
+	Aside    int        `json:"aside,omitempty"`    // entries that the hub refused
+	Oldest   *time.Time `json:"oldest,omitempty"`   // wall time of the oldest unsent entry
+	Seq      uint64     `json:"seq"`                // of the journal's last entry
+	Inside   int        `json:"inside"`
+	Stale    int        `json:"stale"` // of Inside: so long here that they probably left unseen
+	Online   bool       `json:"online"`
+	Uplink   string     `json:"uplink,omitempty"` // why nothing goes up
+	Stick    string     `json:"stick,omitempty"`  // how the USB stick stands that is in
+	Clock    string     `json:"clock"`            // trust of the clock
+	Faults   []string   `json:"faults,omitempty"` // what a person must act on, newest last
 }
 
 // A Lane is one source of codes.

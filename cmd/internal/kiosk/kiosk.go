@@ -49,8 +49,9 @@ type Options struct {
 	Trust   credential.Trust
 	Policy  admission.Policy
 	Forms   form.Set
-	Retain  time.Duration          // receipted entries older than this are deleted; 0 keeps them
-	Lamp    func(guard.Face) error // lights the lamps, after the entry is durable
+	Retain  time.Duration            // receipted entries older than this are deleted; 0 keeps them
+	Aside   func() ([]uint64, error) // entries that the hub refused, which are kept; nil: none
+	Lamp    func(guard.Face) error   // lights the lamps, after the entry is durable
 	Log     *slog.Logger
 }
 
@@ -72,6 +73,7 @@ type Kiosk struct {
 	pending map[string]*pending // by lane
 	faults  map[string]string   // by part
 	uplink  uplink.State
+	stick   string // how the stick in the port stands
 }
 
 const (
@@ -140,13 +142,24 @@ func (k *Kiosk) watch(ctx context.Context) {
 		k.tellRepairs(ctx)
 		if s := k.Clock.Stamp(); k.Retain > 0 && s.Trust >= entry.TrustClock && s.Wall.Sub(pruned) > pruneEvery {
 			pruned = s.Wall
-			if n, err := k.Journal.Prune(ctx, s.Wall.Add(-k.Retain), s); err != nil {
+			if n, err := k.prune(ctx, s); err != nil {
 				k.Log.Warn("old entries stay", "error", err)
 			} else if n > 0 {
 				k.Log.Info("old entries deleted", "entries", n)
 			}
 		}
 	}
+}
+
+// prune deletes what is receipted and old, but for entries that the hub refused.
+func (k *Kiosk) prune(ctx context.Context, now entry.Stamp) (n int, err error) {
+	var spare []uint64
+	if k.Aside != nil {
+		if spare, err = k.Aside(); err != nil {
+			return 0, err
+		}
+	}
+	return k.Journal.Prune(ctx, now.Wall.Add(-k.Retain), now, spare...)
 }
 
 // replay tells the memory who passed today and fills the list of recent verdicts, after a restart.

@@ -24,7 +24,7 @@ func (k *Kiosk) State() guard.State {
 	defer k.mu.Unlock()
 	s := guard.State{
 		Venue: k.Venue, Device: k.Device, Zone: k.Zone.String(), Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
-		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Clock: stamp.Trust.String(),
+		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Stick: k.stick, Clock: stamp.Trust.String(),
 		Recent: []guard.Recent{}, Shown: []guard.Shown{},
 	}
 	if !stats.Oldest.IsZero() {

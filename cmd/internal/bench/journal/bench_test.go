@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,33 +37,6 @@ func TestOrder(t *testing.T) {
 		if got := order(3, round); !slices.Equal(got, want) {
 			t.Errorf("round %d: %v, want %v", round, got, want)
 		}
-	}
-}
-
-func TestSplice(t *testing.T) {
-	for _, c := range []struct{ page, want string }{
-		{"# Page\n", "# Page\n\n" + from + "\nnew\n" + to + "\n"},
-		{"a\n" + from + "\nold\n" + to + "\nb\n", "a\n" + from + "\nnew\n" + to + "\nb\n"},
-		{"a\n" + from + "\nold\n", ""},
-		{to + "\n" + from + "\n", ""},
-	} {
-		got, err := splice(c.page, "new\n")
-		if got != c.want || (err != nil) != (c.want == "") {
-			t.Errorf("%q: %q, %v", c.page, got, err)
-		}
-	}
-}
-
-func TestUpdateTwice(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "page.md")
-	for _, section := range []string{"one\n", "two\n"} {
-		if err := update(path, section); err != nil {
-			t.Fatal(err)
-		}
-	}
-	page, err := os.ReadFile(path)
-	if want := "# How fast, and beside what\n\n" + from + "\ntwo\n" + to + "\n"; err != nil || string(page) != want {
-		t.Errorf("%q, %v", page, err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"gatepost/cmd/internal/bench/report"
 )
 
 // A plan says how much is measured.
@@ -79,7 +81,7 @@ func (p plan) report(ctx context.Context, dir, page, date string) error {
 	if page == "" {
 		return nil
 	}
-	return update(page, text)
+	return report.Update(page, "bench-journal", text)
 }
 
 // count does it all once more, on a disk of its own, and adds to the results what was written there.

@@ -1,18 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
-)
-
-const (
-	from = "<!-- bench-journal -->"
-	to   = "<!-- /bench-journal -->"
 )
 
 // A paper is what there is to report.
@@ -79,34 +71,4 @@ func files(r result) []string {
 		fmt.Sprintf("%.1f", float64(r.size)/(1<<20)), fmt.Sprintf("%.1f", r.fill.Seconds()), fmt.Sprintf("%.1f", r.open.Seconds()*1000),
 		fmt.Sprintf("%d, %d, %d", r.memory[0]>>20, r.memory[1]>>20, r.memory[2]>>20),
 	}
-}
-
-// update puts the section into the page at path, which it begins if there is none.
-func update(path, section string) error {
-	page, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		page, err = []byte("# How fast, and beside what\n"), nil
-	}
-	if err != nil {
-		return err
-	}
-	text, err := splice(string(page), section)
-	if err != nil {
-		return fmt.Errorf("update %s: %w", path, err)
-	}
-	return os.WriteFile(path, []byte(text), 0o644)
-}
-
-// splice puts the section between its markers, or with them at the end of a page that has none.
-func splice(page, section string) (string, error) {
-	head, rest, begins := strings.Cut(page, from)
-	_, tail, ends := strings.Cut(rest, to)
-	switch {
-	case begins && ends:
-	case !begins && !strings.Contains(page, to):
-		head, tail = strings.TrimRight(page, "\n")+"\n\n", "\n"
-	default:
-		return "", fmt.Errorf("%s and %s do not stand in this order", from, to)
-	}
-	return head + from + "\n" + section + to + tail, nil
 }

@@ -45,7 +45,10 @@ function drawLanes(lanes) {
 function drawHealth(s) {
   const rows = s.lanes.map(l => [l.ok ? "" : "bad", `${l.name}: ${l.text || "máy quét chạy · reading"}`]);
   rows.push([s.online ? "" : "meh", s.online ? "Máy chủ: đã nối · hub reached" : "Máy chủ: chưa nối · hub not reached", s.uplink]);
+  if (s.progress) rows.push(["", `${s.progress.vi} · ${s.progress.en}`]);
+  if (s.aside) rows.push(["meh", `Máy chủ không nhận ${number(s.aside)} mục · entries refused by the hub: ${s.aside}`]);
   rows.push([s.clock === "none" ? "bad" : s.clock === "seen" ? "meh" : "", `Đồng hồ · clock: ${s.clock}`]);
+  if (s.stick) rows.push(["", s.stick]);
   for (const f of s.faults || []) rows.push(["bad", f]);
   $("health").replaceChildren(...rows.map(([c, t, detail]) => el("li", { class: c, title: detail || "" }, t)));
 }
