@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	retain   = 5 * time.Second        // longer than a round, so that no round prunes what it acknowledged itself
-	showFor  = 200 * time.Millisecond // how long a visitor holds up a code
-	maxRound = 20 * time.Second       // on a machine that is very busy
-	drain    = time.Minute            // for the last entries on their way to the hub
+	retain    = 5 * time.Second        // longer than a round, so that no round prunes what it acknowledged itself
+	showFor   = 200 * time.Millisecond // how long a visitor holds up a code
+	maxRound  = 20 * time.Second       // on a machine that is very busy
+	drainTime = time.Minute            // for the last entries on their way to the hub
 )
 
 // kill kills the real gatekiosk again and again. Whatever its page has shown as a verdict with a sequence, and whatever
@@ -295,21 +295,10 @@ func (k *killer) finish(ctx context.Context, t *tally) error {
 	if err := k.StartKiosk(); err != nil {
 		return err
 	}
-	ctx, stop := context.WithTimeout(ctx, drain)
-	defer stop()
-	until, sent := context.WithCancel(ctx)
-	retry(until, func() error {
-		k.Watch(until, func(s guard.State) {
-			k.book.show(s)
-			if s.Saved > 0 && s.Unsent == 0 {
-				sent()
-			}
-		})
-		return until.Err() // nil is what an ended kiosk looks like; it is started again no more
-	})
+	sent, err := k.drain(ctx)
 	k.StopKiosk()
-	if ctx.Err() != nil {
-		return errors.New("the last entries did not reach the hub")
+	if err != nil {
+		return err
 	}
 	now, all, err := k.read(ctx)
 	if err != nil {
@@ -317,14 +306,43 @@ func (k *killer) finish(ctx context.Context, t *tally) error {
 	}
 	lost, doubled := k.book.audit(now, all)
 	k.book.learn(all)
+	if now.receipted < sent {
+		return fmt.Errorf("the page said that everything up to entry %d was sent, and the receipt is for %d", sent, now.receipted)
+	}
 	out, err := exec.CommandContext(ctx, k.gatectl, append([]string{"pull"}, k.PullFlags()...)...).Output()
 	if err != nil {
 		return fmt.Errorf("gatectl pull: %w", err)
 	}
-	lostUp, doubledUp, err := k.book.compare(out)
+	lostUp, doubledUp, err := k.book.compare(out, now.receipted)
 	t.Lost += lost + lostUp
 	t.Doubled += doubled + doubledUp
 	k.found = now
 	k.p.say("%d entries at the hub, the first %d of them deleted at the gate", len(k.book.hashes), now.first-1)
 	return err
+}
+
+// drain waits until the page says that everything is sent, this run's own first entry, too, and returns the last sequence of
+// all.
+func (k *killer) drain(ctx context.Context) (last uint64, err error) {
+	ctx, stop := context.WithTimeout(ctx, drainTime)
+	defer stop()
+	retry(ctx, func() error {
+		watching, sent := context.WithCancel(ctx)
+		defer sent()
+		k.Watch(watching, func(s guard.State) {
+			k.book.show(s)
+			if s.Seq > k.found.last && s.Unsent == 0 {
+				last = s.Seq
+				sent()
+			}
+		})
+		if last == 0 { // the page is not there yet, or went away
+			return errors.New("not sent yet")
+		}
+		return nil
+	})
+	if last == 0 {
+		return 0, errors.New("the last entries did not reach the hub")
+	}
+	return last, nil
 }

@@ -137,8 +137,9 @@ func (l *ledger) learn(all []record) {
 	}
 }
 
-// compare looks for every entry that was ever read in what was pulled from the hub, one JSON object a line.
-func (l *ledger) compare(pulled []byte) (lost, doubled int, err error) {
+// compare looks for every entry that was ever read, up to the last one with a receipt, in what was pulled from the hub, one
+// JSON object a line.
+func (l *ledger) compare(pulled []byte, receipted uint64) (lost, doubled int, err error) {
 	seen := map[uint64]bool{}
 	for d := json.NewDecoder(bytes.NewReader(pulled)); ; {
 		var line pull.Line
@@ -153,7 +154,7 @@ func (l *ledger) compare(pulled []byte) (lost, doubled int, err error) {
 		seen[line.Seq] = true
 	}
 	for seq := range l.hashes {
-		if !seen[seq] {
+		if !seen[seq] && seq <= receipted {
 			lost++
 		}
 	}

@@ -81,9 +81,14 @@ func TestLedgerAtTheHub(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		pulled        []record
+		receipted     uint64
 		lost, doubled int
 	}{
-		{"both", []record{a, b}, 0, 0}, {"one", []record{a}, 1, 0}, {"twice", []record{a, b, b}, 0, 1}, {"another", []record{a, other}, 0, 1},
+		{"both", []record{a, b}, 2, 0, 0},
+		{"one", []record{a}, 2, 1, 0},
+		{"one, and the other has no receipt", []record{a}, 1, 0, 0},
+		{"twice", []record{a, b, b}, 2, 0, 1},
+		{"another", []record{a, other}, 2, 0, 1},
 	} {
 		l := newLedger()
 		l.learn([]record{a, b})
@@ -99,7 +104,7 @@ func TestLedgerAtTheHub(t *testing.T) {
 			}
 			lines = append(append(lines, line...), '\n')
 		}
-		if lost, doubled, err := l.compare(lines); lost != c.lost || doubled != c.doubled || err != nil {
+		if lost, doubled, err := l.compare(lines, c.receipted); lost != c.lost || doubled != c.doubled || err != nil {
 			t.Errorf("%s: lost %d, doubled %d, %v", c.name, lost, doubled, err)
 		}
 	}
