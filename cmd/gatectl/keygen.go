@@ -16,6 +16,7 @@ key's fingerprint, which for a device is its id. No file is ever overwritten.
 
   device     signs what a kiosk hands on        receipt    signs the hub's receipts
   declarer   signs declarations                 publisher  signs forms
+  issuer     signs enrolment codes and orders to kiosks
   authority  opens what names a person: keep it away from kiosks and hubs
 
 `

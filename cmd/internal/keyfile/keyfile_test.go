@@ -55,7 +55,7 @@ func TestCreate(t *testing.T) {
 		}
 	}
 	keys, err := keyfile.Dir(dir)
-	if err != nil || len(keys) != 4 || keys["declarer"] == nil {
+	if err != nil || len(keys) != len(keyfile.Kinds())-1 || keys["declarer"] == nil {
 		t.Errorf("the folder holds %d keys, %v", len(keys), err)
 	}
 }
