@@ -136,7 +136,7 @@ func TestTwoHubs(t *testing.T) {
 	if a.Epoch() != b.Epoch() {
 		t.Fatalf("epochs %q and %q", a.Epoch(), b.Epoch())
 	}
-	if n := a.engine.stream.CachedInfo().Config.Replicas; n != 3 {
+	if n := engineOf(a).stream.CachedInfo().Config.Replicas; n != 3 {
 		t.Errorf("%d replicas", n)
 	}
 	woken := make(chan error, 1)
@@ -287,9 +287,9 @@ func send(ctx context.Context, t *testing.T, hubs []*Hub, raw []byte, seq uint64
 func last(t *testing.T, h *Hub) (seq uint64) {
 	t.Helper()
 	until(t, "the log answers", func() (ok bool) {
-		var err error
-		seq, _, err = h.engine.state(t.Context(), "*.*")
-		return err == nil
+		m, err := h.store.Last(t.Context(), anySubject)
+		seq = m.Place
+		return err == nil || errors.Is(err, ErrEmpty)
 	})
 	return seq
 }
@@ -309,7 +309,7 @@ func TestExternalServer(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "max_payload") {
 				t.Errorf("%v", err)
 			}
-		} else if err != nil || h.engine.stream.CachedInfo().Config.Replicas != 1 {
+		} else if err != nil || engineOf(h).stream.CachedInfo().Config.Replicas != 1 {
 			t.Errorf("%v", err)
 		}
 		if err == nil {

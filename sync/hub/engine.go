@@ -18,10 +18,8 @@ import (
 )
 
 const (
-	streamName   = "GATEPOST"
-	batchSubject = "log."   // + device: a batch's own bytes
-	alarmSubject = "alarm." // + device: the JSON of a wire.Alarm
-	epochKey     = "gatepost-epoch"
+	streamName = "GATEPOST"
+	epochKey   = "gatepost-epoch"
 
 	maxMessage = wire.MaxBatch + 64<<10 // a batch and its headers
 	startTime  = 30 * time.Second       // for the engine to read its files
@@ -32,11 +30,8 @@ const (
 	backTime   = 250 * time.Millisecond // between attempts to reach a cluster again
 )
 
-// errEmpty means that a subject has no message.
-var errEmpty = errors.New("nothing stored")
-
 // engine is the log: one JetStream stream, in a server of its own that listens on no port, or in a cluster that
-// other hubs write to as well. A message that append has returned is on the disk (SyncAlways; an external
+// other hubs write to as well. It is a Store: a message that Append has returned is on the disk (SyncAlways; an external
 // cluster must be configured so).
 type engine struct {
 	lock   *os.File       // of our own server, as is
@@ -172,37 +167,28 @@ func (e *engine) config(epoch string) jetstream.StreamConfig {
 	return c
 }
 
-// last returns the newest message of a subject, or errEmpty.
-func (e *engine) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+// Last implements Store.
+func (e *engine) Last(ctx context.Context, subject string) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.wait)
 	defer cancel()
-	m, err := e.stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, errEmpty
-	}
-	return m, err
+	return message(e.stream.GetLastMsgForSubject(ctx, subject))
 }
 
-// at returns the first message at or after seq whose subject fits filter, or errEmpty.
-func (e *engine) at(ctx context.Context, seq uint64, filter string) (*jetstream.RawStreamMsg, error) {
+// First implements Store.
+func (e *engine) First(ctx context.Context, place uint64, subject string) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.wait)
 	defer cancel()
-	m, err := e.stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(filter))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, errEmpty
-	}
-	return m, err
+	return message(e.stream.GetMsg(ctx, place, jetstream.WithGetMsgSubject(subject)))
 }
 
-// state returns the place of the newest message, and how many messages each subject holds that fits filter.
-func (e *engine) state(ctx context.Context, filter string) (last uint64, subjects map[string]uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	info, err := e.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+func message(m *jetstream.RawStreamMsg, err error) (Message, error) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Message{}, ErrEmpty
+	}
 	if err != nil {
-		return 0, nil, err
+		return Message{}, err
 	}
-	return info.State.LastSeq, info.State.Subjects, nil
+	return Message{m.Sequence, m.Subject, m.Time, m.Data}, nil
 }
 
 // follow calls note for each message that stands behind the place after, whoever stored it, until ctx ends.

@@ -76,11 +76,9 @@ func (q *queue) withdraw(p *pending) bool {
 	return i >= 0
 }
 
-// append stores a message durably and returns its place, or an error when it is not stored or nobody
-// knows. It is not stored unless prev is the place of the subject's last message (0: none). Callers that wait at the
-// same time share a flight, and of one subject only one may wait. The context ends the waiting for a turn; once the
-// message is under way, append waits for its result.
-func (e *engine) append(ctx context.Context, subject string, data []byte, prev uint64) (uint64, error) {
+// Append implements Store. Callers that wait at the same time share a flight, and of one subject only one may wait. The context
+// ends the waiting for a turn; once the message is under way, Append waits for its result.
+func (e *engine) Append(ctx context.Context, subject string, data []byte, prev uint64) (uint64, error) {
 	p := &pending{msg: nats.NewMsg(subject), done: make(chan struct{})}
 	p.msg.Data = data
 	p.msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(prev, 10))

@@ -53,7 +53,7 @@ func crowd(t *testing.T, n int) (*Hub, [][]byte) {
 // gather puts all batches while nobody may lead, and lets them fly once every one of them waits.
 func gather(t *testing.T, h *Hub, raws [][]byte, before func()) {
 	t.Helper()
-	h.engine.queue.turn <- struct{}{}
+	engineOf(h).queue.turn <- struct{}{}
 	var all sync.WaitGroup
 	for i, raw := range raws {
 		all.Go(func() {
@@ -62,9 +62,9 @@ func gather(t *testing.T, h *Hub, raws [][]byte, before func()) {
 			}
 		})
 	}
-	until(t, "all wait", func() bool { return h.engine.queue.length() == len(raws) })
+	until(t, "all wait", func() bool { return engineOf(h).queue.length() == len(raws) })
 	before()
-	<-h.engine.queue.turn
+	<-engineOf(h).queue.turn
 	all.Wait()
 }
 
@@ -87,13 +87,13 @@ func TestFlight(t *testing.T) {
 				if c.stale {
 					other := nats.NewMsg(batchSubject + id(seeded(1)))
 					other.Data = raws[0]
-					if _, err := h.engine.js.PublishMsg(t.Context(), other); err != nil {
+					if _, err := engineOf(h).js.PublishMsg(t.Context(), other); err != nil {
 						t.Error(err)
 					}
 				}
 			})
-			if n := h.engine.queue.count; n < c.together || n > c.together && !c.stale {
-				t.Errorf("%d transactions, want %d", h.engine.queue.count, c.together)
+			if n := engineOf(h).queue.count; n < c.together || n > c.together && !c.stale {
+				t.Errorf("%d transactions, want %d", engineOf(h).queue.count, c.together)
 			}
 			checkChains(t, records(t, h), map[string]uint64{}, c.n, 2)
 			for _, r := range records(t, h) {
@@ -134,20 +134,20 @@ func checkChains(t *testing.T, records []wire.Record, ends map[string]uint64, n 
 // Who goes away while it waits is not stored, and nobody waits for it.
 func TestWithdraw(t *testing.T) {
 	h, raws := crowd(t, 1)
-	h.engine.queue.turn <- struct{}{}
+	engineOf(h).queue.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
 		_, err := h.Put(ctx, raws[0])
 		left <- err
 	}()
-	until(t, "it waits", func() bool { return h.engine.queue.length() == 1 })
+	until(t, "it waits", func() bool { return engineOf(h).queue.length() == 1 })
 	cancel()
 	if p := (wire.Problem{}); !errors.As(<-left, &p) || p.Type != wire.ProblemStore {
 		t.Errorf("%+v", p)
 	}
-	<-h.engine.queue.turn
-	if n := h.engine.queue.length(); n != 0 || len(records(t, h)) != 0 {
+	<-engineOf(h).queue.turn
+	if n := engineOf(h).queue.length(); n != 0 || len(records(t, h)) != 0 {
 		t.Errorf("%d wait, %d are stored", n, len(records(t, h)))
 	}
 	if s, err := h.Put(t.Context(), raws[0]); err != nil || s.Seq != 2 {

@@ -28,11 +28,9 @@ import (
 
 	"gatepost/storage/entry"
 	"gatepost/sync/wire"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Options are what a hub is made of. Devices, ReceiptKey and Now are needed, and Dir or Engine.
+// Options are what a hub is made of. Devices, ReceiptKey and Now are needed, and for Open Dir or Engine.
 type Options struct {
 	Dir        string                                    // the log's own folder
 	Engine     string                                    // "nats://a:4222,nats://b:4222": the log is in that cluster; "": in Dir
@@ -47,12 +45,15 @@ type Options struct {
 
 // A Hub is safe for concurrent use.
 type Hub struct {
-	opt    Options
-	engine *engine
-	slots  chan struct{}  // bounds the bodies that are held in memory at once
-	line   atomic.Int64   // batches that wait for a slot
-	end    func()         // ends following
-	follow sync.WaitGroup // what follows other hubs
+	opt     Options
+	store   Store
+	epoch   string
+	shared  bool           // other hubs write to the store as well
+	slots   chan struct{}  // bounds the bodies that are held in memory at once
+	line    atomic.Int64   // batches that wait for a slot
+	end     func()         // ends following
+	follow  sync.WaitGroup // what follows other hubs
+	release func()         // closes the store that Open opened
 
 	mu    sync.Mutex               // guards what follows
 	busy  map[string]chan struct{} // devices whose batch is being decided; closed when it is
@@ -69,8 +70,7 @@ type head struct {
 	doubt bool   // the chain may have gone on behind at: read the log before the next decision
 }
 
-// Open opens the log, or begins an empty one with an epoch of its own, and reads where each
-// device's chain ends. A folder is locked until Close.
+// Open opens the log, or begins an empty one with an epoch of its own. A folder is locked until Close.
 func Open(ctx context.Context, opt Options) (*Hub, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -79,18 +79,35 @@ func Open(ctx context.Context, opt Options) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
-	h := &Hub{
-		opt: opt, engine: e, slots: make(chan struct{}, maxSlots), busy: map[string]chan struct{}{},
-		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}),
-	}
-	if err := h.rebuild(ctx); err != nil {
+	h, err := New(ctx, e, e.epoch, e.shared(), opt)
+	if err != nil {
 		e.close()
-		return nil, fmt.Errorf("read the log's heads: %w", err)
+		return nil, err
 	}
+	h.release = e.close
 	following, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
-	if e.shared() {
-		h.follow.Go(func() { h.followOthers(following) })
+	if h.shared {
+		h.follow.Go(func() { h.followOthers(following, e) })
+	}
+	return h, nil
+}
+
+// New returns a hub over a store that its caller opens and closes, and whose log is named epoch; shared tells that
+// others write to it. Where a device's chain ends is read when the hub first needs it.
+func New(ctx context.Context, s Store, epoch string, shared bool, opt Options) (*Hub, error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		opt: opt, store: s, epoch: epoch, shared: shared, slots: make(chan struct{}, maxSlots), busy: map[string]chan struct{}{},
+		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}), end: func() {}, release: func() {},
+	}
+	switch m, err := s.Last(ctx, anySubject); {
+	case err == nil:
+		h.last = m.Place
+	case !errors.Is(err, ErrEmpty):
+		return nil, fmt.Errorf("read the log's end: %w", err)
 	}
 	return h, nil
 }
@@ -99,30 +116,14 @@ func Open(ctx context.Context, opt Options) (*Hub, error) {
 func (h *Hub) Close() {
 	h.end()
 	h.follow.Wait()
-	h.engine.close()
-}
-
-// rebuild reads the last batch of every device.
-func (h *Hub) rebuild(ctx context.Context) error {
-	last, subjects, err := h.engine.state(ctx, batchSubject+"*")
-	if err != nil {
-		return err
-	}
-	h.last = last
-	for s := range subjects {
-		device := strings.TrimPrefix(s, batchSubject)
-		if h.heads[device], err = h.readHead(ctx, device); err != nil {
-			return err
-		}
-	}
-	return nil
+	h.release()
 }
 
 // followOthers notes what other hubs store, until ctx ends.
-func (h *Hub) followOthers(ctx context.Context) {
+func (h *Hub) followOthers(ctx context.Context, e *engine) {
 	for {
 		last, _ := h.newest()
-		err := h.engine.follow(ctx, last, h.saw)
+		err := e.follow(ctx, last, h.saw)
 		if ctx.Err() != nil {
 			return
 		}
@@ -146,8 +147,8 @@ func (h *Hub) saw(subject string, seq uint64) {
 
 // readHead asks the log where the chain of device ends.
 func (h *Hub) readHead(ctx context.Context, device string) (head, error) {
-	m, err := h.engine.last(ctx, batchSubject+device)
-	if errors.Is(err, errEmpty) {
+	m, err := h.store.Last(ctx, batchSubject+device)
+	if errors.Is(err, ErrEmpty) {
 		return head{}, nil
 	}
 	if err != nil {
@@ -161,18 +162,18 @@ func (h *Hub) readHead(ctx context.Context, device string) (head, error) {
 }
 
 // headIn returns the head behind the batch in m.
-func headIn(m *jetstream.RawStreamMsg) (head, error) {
+func headIn(m Message) (head, error) {
 	b, err := wire.Parse(m.Data)
 	if err != nil {
-		return head{}, fmt.Errorf("message %d: %w", m.Sequence, err)
+		return head{}, fmt.Errorf("message %d: %w", m.Place, err)
 	}
-	return head{Head: b.After(), at: m.Sequence}, nil
+	return head{Head: b.After(), at: m.Place}, nil
 }
 
 // State tells where the hub stands with a device, with a fresh receipt when it holds anything, or, where a
 // keeper is named, for what the keeper has. An error means that the log does not answer.
 func (h *Hub) State(ctx context.Context, device string) (wire.State, error) {
-	if h.engine.shared() { // another hub may have stored what the device asks about
+	if h.shared { // another hub may have stored what the device asks about
 		h.doubt(device)
 	}
 	at, err := h.head(ctx, device)
@@ -201,14 +202,14 @@ func (h *Hub) state(ctx context.Context, device string, at head) wire.State {
 }
 
 // Epoch names this log. A cursor that carries another epoch is of a log that is gone.
-func (h *Hub) Epoch() string { return h.engine.epoch }
+func (h *Hub) Epoch() string { return h.epoch }
 
 // Read returns up to max records that stand after the place after, in order, and the place of the newest
 // record of the log. No records means that there are none yet.
 func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.Record, last uint64, err error) {
 	last, _ = h.newest()
 	for seq := after + 1; seq > after && seq <= last && len(records) < max; seq++ {
-		m, err := h.engine.at(ctx, seq, "*.*")
+		m, err := h.store.First(ctx, seq, anySubject)
 		if err != nil {
 			return nil, last, fmt.Errorf("read record %d: %w", seq, err)
 		}
@@ -221,15 +222,15 @@ func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.R
 	return records, last, nil
 }
 
-func record(m *jetstream.RawStreamMsg) (wire.Record, error) {
-	r := wire.Record{Seq: m.Sequence, At: m.Time}
+func record(m Message) (wire.Record, error) {
+	r := wire.Record{Seq: m.Place, At: m.At}
 	if !strings.HasPrefix(m.Subject, alarmSubject) {
 		r.Raw = m.Data
 		return r, nil
 	}
 	r.Alarm = new(wire.Alarm)
 	if err := json.Unmarshal(m.Data, r.Alarm); err != nil {
-		return r, fmt.Errorf("read alarm %d: %w", m.Sequence, err)
+		return r, fmt.Errorf("read alarm %d: %w", m.Place, err)
 	}
 	return r, nil
 }

@@ -82,6 +82,8 @@ func open(t *testing.T, dir string) *Hub {
 	return h
 }
 
+func engineOf(h *Hub) *engine { return h.store.(*engine) }
+
 // post sends a body to the hub's handler and returns the status and whichever answer came.
 func post(t *testing.T, h *Hub, body io.Reader) (int, wire.State, wire.Problem) {
 	t.Helper()
@@ -256,7 +258,7 @@ func TestUnknownOutcome(t *testing.T) {
 			post(t, h, bytes.NewReader(batch(t, a, entries[:2])))
 			if c.behind > 0 {
 				raw := batch(t, a, entries[2:2+c.behind])
-				if _, err := h.engine.append(t.Context(), batchSubject+id(a), raw, 1); err != nil {
+				if _, err := h.store.Append(t.Context(), batchSubject+id(a), raw, 1); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -276,7 +278,7 @@ func TestUnknownOutcome(t *testing.T) {
 
 func TestStoreFailure(t *testing.T) {
 	h := open(t, t.TempDir())
-	h.engine.conn.Close()
+	engineOf(h).conn.Close()
 	w := httptest.NewRecorder()
 	body := bytes.NewReader(batch(t, seeded(1), chain(t, entry.Head{}, 1, "a")))
 	h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.PathBatches, body))
@@ -483,7 +485,7 @@ func TestOlderLog(t *testing.T) {
 	h := open(t, dir)
 	entries := chain(t, entry.Head{}, 2, "a")
 	post(t, h, bytes.NewReader(batch(t, seeded(1), entries[:1])))
-	c, epoch := h.engine.stream.CachedInfo().Config, h.Epoch()
+	c, epoch := engineOf(h).stream.CachedInfo().Config, h.Epoch()
 	h.Close()
 	old, err := openEngine(t.Context(), "", dir, "", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -495,7 +497,7 @@ func TestOlderLog(t *testing.T) {
 	}
 	old.close()
 	h = open(t, dir)
-	if !h.engine.stream.CachedInfo().Config.AllowAtomicPublish || h.Epoch() != epoch {
+	if !engineOf(h).stream.CachedInfo().Config.AllowAtomicPublish || h.Epoch() != epoch {
 		t.Error("the log does not take flights, or is another")
 	}
 	if code, s, p := post(t, h, bytes.NewReader(batch(t, seeded(1), entries))); code != 409 || p.State.Seq != 1 {

@@ -44,7 +44,7 @@ func (h *Hub) Put(ctx context.Context, raw []byte) (wire.State, error) {
 			h.raise(ctx, b, at.Head)
 			return wire.State{}, h.refuse(ctx, b.Device, at, wire.ProblemFork, "same sequence, another hash")
 		}
-		seq, err := h.engine.append(ctx, batchSubject+b.Device, raw, at.at)
+		seq, err := h.store.Append(ctx, batchSubject+b.Device, raw, at.at)
 		if err == nil {
 			return h.keep(ctx, b, at, seq), nil
 		}
@@ -87,7 +87,7 @@ func (h *Hub) free(device string, done chan struct{}) {
 // decide tells where b stands. Where other hubs write, nothing is refused by a head that is only remembered.
 func (h *Hub) decide(ctx context.Context, b wire.Batch) (head, where, error) {
 	at, err := h.head(ctx, b.Device)
-	if err == nil && h.engine.shared() && place(at.Head, b) != goesOn {
+	if err == nil && h.shared && place(at.Head, b) != goesOn {
 		h.doubt(b.Device)
 		at, err = h.head(ctx, b.Device)
 	}
@@ -149,12 +149,12 @@ func hashAt(b wire.Batch, seq uint64) (h entry.Hash, ok bool) {
 	return h, false
 }
 
-// head returns where the chain of device ends, from the log when there is a doubt.
+// head returns where the chain of device ends, from the log at first and when there is a doubt.
 func (h *Hub) head(ctx context.Context, device string) (head, error) {
 	h.mu.Lock()
-	known := h.heads[device]
+	known, read := h.heads[device]
 	h.mu.Unlock()
-	if !known.doubt {
+	if read && !known.doubt {
 		return known, nil
 	}
 	at, err := h.readHead(ctx, device)
@@ -233,19 +233,18 @@ func (h *Hub) storeAlarm(ctx context.Context, a wire.Alarm) error {
 	}
 	subject := alarmSubject + a.Device
 	var prev uint64
-	switch m, err := h.engine.last(ctx, subject); {
+	switch m, err := h.store.Last(ctx, subject); {
 	case err == nil && bytes.Equal(m.Data, data):
 		return nil // said already; the device is only trying again
 	case err == nil:
-		prev = m.Sequence
-	case !errors.Is(err, errEmpty):
+		prev = m.Place
+	case !errors.Is(err, ErrEmpty):
 		return err
 	}
-	_, held, err := h.engine.state(ctx, subject)
-	if err != nil || held[subject] >= maxAlarms {
+	if enough, err := h.holds(ctx, subject, maxAlarms); err != nil || enough {
 		return err
 	}
-	seq, err := h.engine.append(ctx, subject, data, prev)
+	seq, err := h.store.Append(ctx, subject, data, prev)
 	if err != nil {
 		return err
 	}
@@ -253,6 +252,21 @@ func (h *Hub) storeAlarm(ctx context.Context, a wire.Alarm) error {
 	defer h.mu.Unlock()
 	h.stored(seq)
 	return nil
+}
+
+// holds tells whether the store has n messages of a subject.
+func (h *Hub) holds(ctx context.Context, subject string, n int) (bool, error) {
+	for place := uint64(1); n > 0; n-- {
+		m, err := h.store.First(ctx, place, subject)
+		if errors.Is(err, ErrEmpty) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		place = m.Place + 1
+	}
+	return true, nil
 }
 
 // refuse tells the sender where the hub stands.

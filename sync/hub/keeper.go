@@ -3,8 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // keptHead returns the highest head of device that a receipt may name: its newest, at, or where a consumer is named
@@ -40,19 +38,19 @@ func (h *Hub) lastUpTo(ctx context.Context, device string, upTo uint64) (head, e
 		found = head{}
 	}
 	low, high := found.at, upTo // the last batch stands at low or behind it, and none stands behind high
-	var last *jetstream.RawStreamMsg
+	var last Message
 	for mid := low + 1; low < high; mid = high - (high-low)/2 { // at first: is there another one at all?
-		m, err := h.engine.at(ctx, mid, batchSubject+device)
+		m, err := h.store.First(ctx, mid, batchSubject+device)
 		switch {
-		case errors.Is(err, errEmpty) || err == nil && m.Sequence > upTo:
+		case errors.Is(err, ErrEmpty) || err == nil && m.Place > upTo:
 			high = mid - 1
 		case err != nil:
 			return head{}, err
 		default:
-			last, low = m, m.Sequence
+			last, low = m, m.Place
 		}
 	}
-	if last == nil {
+	if last.Place == 0 {
 		return found, nil
 	}
 	return headIn(last)
