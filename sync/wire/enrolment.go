@@ -53,7 +53,7 @@ type Network struct {
 	Address    string // with the length of its prefix, "10.0.0.7/24"; empty: DHCP
 	Gateway    string // may be empty where there is an Address
 	DNS        []string
-	Proxy      string // http://host:port, may have user and password; empty: none
+	Proxy      string // http://host:port, may have user and password; empty: none. TLS to a proxy could not be checked by Pin
 }
 
 // site is the CBOR array of what a kiosk and the hub read of an Enrolment.

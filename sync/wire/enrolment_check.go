@@ -70,7 +70,7 @@ func (n Network) check() error {
 	need(len(n.Salt) == saltSize, "the network has no salt of 16 bytes")
 	need(len(n.SSID) <= 32 && printable(n.SSID), "the Wi-Fi's name has more than 32 bytes, or is not printable")
 	need(n.Passphrase == "" || n.SSID != "" && isPassphrase(n.Passphrase), "the Wi-Fi's password has from 8 to 63 ASCII characters and needs the Wi-Fi's name")
-	need(n.Proxy == "" || isURL(n.Proxy, "http", "https"), "the proxy is not an address such as \"http://proxy.example:3128\"")
+	need(n.Proxy == "" || isURL(n.Proxy, "http"), "the proxy is not an address such as \"http://proxy.example:3128\"")
 	return errors.Join(faults...)
 }
 
@@ -88,17 +88,9 @@ func IsDeviceName(s string) bool {
 	return s != "" && len(s) <= maxDevice && s[0] != '-' && strings.Trim(s, deviceAlphabet) == ""
 }
 
-func isURL(s string, schemes ...string) bool {
+func isURL(s, scheme string) bool {
 	u, err := url.Parse(s)
-	if err != nil || len(s) > maxAddress || u.Hostname() == "" || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "" {
-		return false
-	}
-	for _, scheme := range schemes {
-		if u.Scheme == scheme {
-			return true
-		}
-	}
-	return false
+	return err == nil && len(s) <= maxAddress && u.Scheme == scheme && u.Hostname() != "" && strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment == ""
 }
 
 func isWord(s string) bool { return len(s) <= maxWord && printable(s) }
