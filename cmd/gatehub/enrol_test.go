@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -246,40 +245,36 @@ func (e *enroller) claim(g *gate, t *testing.T, code []byte) error {
 	return e.take(c)
 }
 
-// A hub that dies while it writes: whatever of the files is there, the device comes again and is taken, once, and the
-// one that it replaces is replaced.
+// A hub that dies between its writes: the device is unknown until the last one, comes again and is taken, once, and the
+// one that it replaces is replaced. An obstacle stands for the death.
 func TestEnrolIsCutAnywhere(t *testing.T) {
 	o := &office{key: unit(t).key, receipt: unit(t).key.Public().(ed25519.PublicKey)}
 	old, g, other := unit(t), unit(t), unit(t)
 	first, code := o.code(t, "cho-1", nil), o.code(t, "cho-1", nil)
-	whole := tester(t, o)
-	must(t, whole.claim(old, t, first))
-	before := files(t, whole.devices.dir)
-	must(t, whole.claim(g, t, code))
-	after := files(t, whole.devices.dir)
 	steps := []string{"cho-1.toml", "cho-1-" + g.id + ".toml", "cho-1-" + g.id + keySuffix} // in the order in which they are written
-	if len(after) != len(before)+2 {
-		t.Fatalf("%q", slices.Sorted(maps.Keys(after)))
-	}
-	for n := range len(steps) + 1 {
+	for n, step := range steps {
 		e := tester(t, o)
-		state := maps.Clone(before)
-		for _, name := range steps[:n] {
-			state[name] = after[name]
+		must(t, e.claim(old, t, first))
+		obstacle := filepath.Join(e.devices.dir, step+".new")
+		must(t, os.Mkdir(obstacle, 0o700))
+		if err := e.claim(g, t, code); err == nil || isProblem(err, wire.ProblemEnrolment) {
+			t.Fatalf("%s cannot be written: %v", step, err)
 		}
-		for name, text := range state {
-			must(t, os.WriteFile(filepath.Join(e.devices.dir, name), []byte(text), 0o600))
+		must(t, os.Remove(obstacle))
+		must(t, e.devices.refresh(e.changed))
+		all := files(t, e.devices.dir)
+		if marked := strings.Contains(all["cho-1.toml"], "replaced_by"); marked != (n > 0) || (all[steps[1]] != "") != (n > 1) || all[steps[2]] != "" {
+			t.Errorf("cut at %s: %q", step, all)
 		}
-		must(t, os.WriteFile(filepath.Join(e.devices.dir, "cho-1.toml.new"), []byte("torn"), 0o600))
+		if _, ok := e.devices.Key(old.id); !ok {
+			t.Errorf("cut at %s, and the old device is unknown", step)
+		}
 		must(t, e.claim(g, t, code))
 		if err := e.claim(other, t, code); !isProblem(err, wire.ProblemEnrolment) {
-			t.Errorf("after %d steps a second device: %v", n, err)
+			t.Errorf("cut at %s, then a second device: %v", step, err)
 		}
-		if e.devices.ReplacedBy(old.id) != g.id || e.devices.Replaced(g.id) {
-			t.Errorf("after %d steps: replaced by %q", n, e.devices.ReplacedBy(old.id))
-		}
-		if _, ok := e.devices.Key(g.id); !ok {
-			t.Errorf("after %d steps the device is unknown", n)
+		if _, ok := e.devices.Key(g.id); !ok || e.devices.ReplacedBy(old.id) != g.id || e.devices.Replaced(g.id) {
+			t.Errorf("cut at %s, then known %v, and the old one replaced by %q", step, ok, e.devices.ReplacedBy(old.id))
 		}
 	}
 }
@@ -289,7 +284,7 @@ func files(t *testing.T, dir string) map[string]string {
 	all := map[string]string{}
 	entries, err := os.ReadDir(dir)
 	must(t, err)
-	for _, e := range entries {
+	for _, e := range entries { // no folder among them
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		must(t, err)
 		all[e.Name()] = string(text)

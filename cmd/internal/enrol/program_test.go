@@ -249,6 +249,7 @@ const (
 // The whole way with the real programs: codes on paper make a gate while the hub is out of reach, its entries come to the
 // puller when the hub is back; the same codes make no second gate; and new codes make another unit take its place.
 func TestFromCodeToPuller(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.startHub()
 	s.codes("codes")
@@ -299,6 +300,7 @@ func TestFromCodeToPuller(t *testing.T) {
 
 // A unit that dies at any step of its first start is enrolled or it is not, and becomes the gate when it starts again.
 func TestFirstStartIsCutAnywhere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.startHub()
 	s.stop() // it has made its keys; the rest goes without it
