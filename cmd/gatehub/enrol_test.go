@@ -206,6 +206,12 @@ func TestSwappedUnit(t *testing.T) {
 	if all = p.status(t); all[old.id].ReplacedBy != "" || all[swapped.id].ReplacedBy != old.id {
 		t.Errorf("%+v", all)
 	}
+	// And a third one takes it: each names the one that came next.
+	third := unit(t)
+	p.wantEnrol(t, "third", third.claim(t, o.code(t, "cho-1", nil)), 200, "")
+	if all = p.status(t); all[old.id].ReplacedBy != third.id || all[swapped.id].ReplacedBy != old.id {
+		t.Errorf("%+v", all)
+	}
 }
 
 // What a replaced device signs twice is an alarm of its own kind.

@@ -282,6 +282,7 @@ func FuzzEnrolment(f *testing.F) {
 func FuzzParts(f *testing.F) {
 	f.Add(strings.Join(wire.EnrolmentParts(signed(f, sampleEnrolment())), "\n"))
 	f.Add("GPE1:AAAAAAAA:2/1:AA\nGPE1:AAAAAAAA:16/16:A")
+	f.Add("GPE1:AAAAAAAA:1/2:AA\nGPE1:AAAAAAAA:3/3:AA") // more of them than before
 	f.Fuzz(func(t *testing.T, texts string) {
 		var p wire.Parts
 		for text := range strings.SplitSeq(texts, "\n") {
