@@ -82,7 +82,11 @@ func declare(_ context.Context, e env, args []string) int {
 		fmt.Fprintln(e.err, "gatectl declare: without -tail or -qid the person's card is not recognised later")
 	}
 	if r.png != "" {
-		if err := draw(text, r.png); err != nil {
+		code, err := picture(text)
+		if err == nil {
+			err = os.WriteFile(r.png, code, 0o600)
+		}
+		if err != nil {
 			return fail(e, "declare", err)
 		}
 	}
@@ -183,15 +187,16 @@ func moment(at string) (time.Time, error) {
 // pixels is the width of a drawn code: about 8 a module of a version-10 code and its margin.
 const pixels = 8 * 65
 
-func draw(text, path string) error {
+// picture returns a text as a code in PNG.
+func picture(text string) ([]byte, error) {
 	hints := map[gozxing.EncodeHintType]any{gozxing.EncodeHintType_ERROR_CORRECTION: decoder.ErrorCorrectionLevel_M}
 	code, err := qrcode.NewQRCodeWriter().Encode(text, gozxing.BarcodeFormat_QR_CODE, pixels, pixels, hints)
 	if err != nil {
-		return fmt.Errorf("draw code: %w", err)
+		return nil, fmt.Errorf("draw code: %w", err)
 	}
-	var picture bytes.Buffer
-	if err := png.Encode(&picture, code); err != nil {
-		return fmt.Errorf("draw code: %w", err)
+	var file bytes.Buffer
+	if err := png.Encode(&file, code); err != nil {
+		return nil, fmt.Errorf("draw code: %w", err)
 	}
-	return os.WriteFile(path, picture.Bytes(), 0o600)
+	return file.Bytes(), nil
 }

@@ -32,6 +32,7 @@ areas = []                       # the order of areas on the page; others follow
 
 devices = ""                     # folder with NAME.pub.pem of each device, and beside it NAME.toml with
                                  # name, venue and area where wanted; read again when it changes; "": DATA/devices
+issuer = ""                      # PEM of the public key whose enrolment codes make gates of units; "": none do
 tokens = ""                      # file with the tokens of those who may pull, one a line, and behind it
                                  # the areas to which it is limited: TOKEN Quang Minh, Mê Linh; "": DATA/token, made once
 keeper = ""                      # the consumer that must have taken an entry before a receipt for it is signed; "": none
@@ -51,6 +52,7 @@ type config struct {
 	Timezone   string   `toml:"timezone"`
 	Areas      []string `toml:"areas"`
 	Devices    string   `toml:"devices"`
+	Issuer     string   `toml:"issuer"`
 	Tokens     string   `toml:"tokens"`
 	Keeper     string   `toml:"keeper"`
 	ReceiptKey string   `toml:"receipt_key"`
@@ -132,7 +134,7 @@ func checkAddress(doc *strict.Doc, key, address string) {
 
 // resolve makes the paths relative to dir, and fills in those that follow from data.
 func (c *config) resolve(dir string) {
-	for _, p := range []*string{&c.Data, &c.Devices, &c.Tokens, &c.ReceiptKey, &c.TLSCert, &c.TLSKey} {
+	for _, p := range []*string{&c.Data, &c.Devices, &c.Issuer, &c.Tokens, &c.ReceiptKey, &c.TLSCert, &c.TLSKey} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

@@ -29,18 +29,49 @@ type devices struct {
 	dir string
 	log *slog.Logger
 
-	mu    sync.Mutex // guards what follows
-	stamp string     // of the folder when it was last read
-	keys  map[string]ed25519.PublicKey
+	reading sync.Mutex // one reader of the folder at a time, and what it tells in that order
+	stamp   string     // of the folder when it was last read; reading guards it
+
+	mu     sync.Mutex // guards what follows
+	all    map[string]known
+	faulty string // a name whose files could not be read, "" where all could
+}
+
+// known is a device that may send.
+type known struct {
+	stem string // its files' name without endings
+	key  ed25519.PublicKey
+	record
+}
+
+// record is what NAME.toml holds beside the key.
+type record struct {
+	Schema     int      `toml:"schema"`
+	Name       string   `toml:"name"`
+	Venue      string   `toml:"venue"`
+	Area       string   `toml:"area"`
+	Enrolments []string `toml:"enrolments,omitempty"`  // ids of the enrolments that it has used, the latest last
+	Enrolled   string   `toml:"enrolled,omitempty"`    // when it used that one, RFC 3339
+	ReplacedBy string   `toml:"replaced_by,omitempty"` // id of the device that stands in its place now
 }
 
 // Key returns the public key of a device.
 func (d *devices) Key(id string) (ed25519.PublicKey, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	k, ok := d.keys[id]
-	return k, ok
+	k, ok := d.all[id]
+	return k.key, ok
 }
+
+// ReplacedBy returns the id of the device that has taken the place of one, "" where none has.
+func (d *devices) ReplacedBy(id string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all[id].ReplacedBy
+}
+
+// Replaced tells whether another device has taken a device's place.
+func (d *devices) Replaced(id string) bool { return d.ReplacedBy(id) != "" }
 
 // follow reads the folder whenever it changes, until ctx ends, and tells changed where each gate stands.
 func (d *devices) follow(ctx context.Context, changed func(map[string]view.Place)) {
@@ -52,38 +83,51 @@ func (d *devices) follow(ctx context.Context, changed func(map[string]view.Place
 		case <-ctx.Done():
 			return
 		}
-		if places, err := d.read(); err != nil {
+		if err := d.refresh(changed); err != nil {
 			d.log.Warn("devices folder cannot be read", "error", err)
-		} else if places != nil {
-			changed(places)
 		}
 	}
 }
 
-// read reads the folder, or returns nil when nothing has changed since the last time.
+// refresh reads the folder if it has changed, and tells changed so; it has returned then.
+func (d *devices) refresh(changed func(map[string]view.Place)) error {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	places, err := d.read()
+	if places != nil {
+		changed(places)
+	}
+	return err
+}
+
+// read reads the folder, or returns nil when nothing has changed since the last time. The caller holds reading, or is
+// alone.
 func (d *devices) read() (map[string]view.Place, error) {
 	names, stamp, err := d.look()
 	if err != nil || stamp == d.stamp {
 		return nil, err
 	}
-	keys, places := map[string]ed25519.PublicKey{}, map[string]view.Place{}
+	all, places, faulty := map[string]known{}, map[string]view.Place{}, ""
 	for _, name := range names {
 		key, err := keyfile.Public(filepath.Join(d.dir, name+keySuffix))
 		if err != nil {
 			d.log.Error("device left out", "name", name, "error", err) // the others must be heard all the same
+			faulty = name
 			continue
 		}
-		place, err := readPlace(filepath.Join(d.dir, name+".toml"), name)
+		r, err := readRecord(filepath.Join(d.dir, name+".toml"), name)
 		if err != nil {
 			d.log.Error("device's place left out", "name", name, "error", err)
+			faulty = name
 		}
 		id := entry.DeviceID(key)
-		keys[id], places[id] = key, place
+		all[id], places[id] = known{name, key, r}, view.Place{Name: r.Name, Venue: r.Venue, Area: r.Area}
 	}
 	d.mu.Lock()
-	d.keys, d.stamp = keys, stamp
+	d.all, d.faulty = all, faulty
 	d.mu.Unlock()
-	d.log.Info("devices read", "known", len(keys))
+	d.stamp = stamp
+	d.log.Info("devices read", "known", len(all))
 	return places, nil
 }
 
@@ -110,25 +154,20 @@ func (d *devices) look() (names []string, stamp string, err error) {
 	return names, "read\n" + all.String(), nil
 }
 
-// readPlace reads NAME.toml; without one the gate is known by its name alone.
-func readPlace(path, name string) (view.Place, error) {
-	p := struct {
-		Schema int    `toml:"schema"`
-		Name   string `toml:"name"`
-		Venue  string `toml:"venue"`
-		Area   string `toml:"area"`
-	}{Schema: 1, Name: name}
+// readRecord reads NAME.toml; without one, or with a faulty one, the gate is known by its name alone.
+func readRecord(path, name string) (record, error) {
+	r := record{Schema: 1, Name: name}
 	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
-		return view.Place{Name: name}, nil
+		return r, nil
 	}
 	if err == nil {
-		doc := strict.Decode(text, &p)
-		doc.Schema(p.Schema, 1)
+		doc := strict.Decode(text, &r)
+		doc.Schema(r.Schema, 1)
 		err = doc.Err()
 	}
 	if err != nil {
-		return view.Place{Name: name}, err
+		return record{Schema: 1, Name: name}, err
 	}
-	return view.Place{Name: p.Name, Venue: p.Venue, Area: p.Area}, nil
+	return r, nil
 }

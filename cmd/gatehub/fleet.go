@@ -24,6 +24,8 @@ const lookBack = 20_000
 type fleet struct {
 	hub *hub.Hub
 	now func() time.Time
+	// replacedBy tells which device has taken one's place, "" for none.
+	replacedBy func(device string) string
 
 	mu     sync.Mutex // guards what follows
 	places map[string]view.Place
@@ -37,8 +39,8 @@ type heard struct {
 	contact time.Time // since the hub's start
 }
 
-func newFleet(h *hub.Hub, now func() time.Time) *fleet {
-	return &fleet{hub: h, now: now, heard: map[string]heard{}}
+func newFleet(h *hub.Hub, now func() time.Time, replacedBy func(device string) string) *fleet {
+	return &fleet{hub: h, now: now, replacedBy: replacedBy, heard: map[string]heard{}}
 }
 
 // place notes where the devices stand.
@@ -121,6 +123,7 @@ func (f *fleet) devices(ctx context.Context) ([]pull.Device, error) {
 		all = append(all, pull.Device{
 			ID: id, Name: p.Name, Venue: p.Venue, Area: p.Area,
 			Seq: h.seq, Stored: pull.Time(h.stored), Contact: pull.Time(h.contact),
+			ReplacedBy: f.replacedBy(id),
 		})
 	}
 	return all, nil

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"gatepost/sync/wire"
@@ -27,7 +28,8 @@ func TestOpenAPI(t *testing.T) {
 	g, other := newGate(t, dir, "gate-1"), newGate(t, dir, "gate-2")
 	must(t, os.WriteFile(filepath.Join(dir, "data", "devices", "gate-1.toml"), []byte("area = \"Mê Linh\"\nvenue = \"Chợ\"\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "tokens"), []byte(allToken+"\n"+areaToken+" Mê Linh\n"+busyToken+"\n"), 0o600))
-	p := start(t, dir, "tokens = \"tokens\"")
+	o, lines := newOffice(t, dir)
+	p := start(t, dir, "tokens = \"tokens\"", lines)
 	first := g.bytes(t, 3)
 	fork := *g
 	fork.head.Hash[0] ^= 1
@@ -50,6 +52,16 @@ func TestOpenAPI(t *testing.T) {
 	a.call(t, p, "GET /v1/devices/{id}", "/v1/devices/"+other.id, "", nil, 200)
 	a.call(t, p, "GET /v1/devices/{id}", "/v1/devices/"+g.id+"?nonce=1", "", nil, 400)
 	a.call(t, p, "GET /v1/devices/{id}", "/v1/devices/0123456789abcdef", "", nil, 403)
+
+	enrol := func(status int, body []byte) { a.call(t, p, "POST /v1/enrol", "/v1/enrol", "", body, status) }
+	fresh, code := unit(t), o.code(t, "gate-2", nil)
+	stale := o.code(t, "gate-3", func(e *wire.Enrolment) { e.Issued, e.Expires = e.Issued.Add(-time.Hour), time.Now() })
+	enrol(200, fresh.claim(t, code))
+	enrol(400, code)
+	enrol(403, fresh.claim(t, (&office{key: fresh.key, receipt: o.receipt}).code(t, "gate-2", nil)))
+	enrol(409, unit(t).claim(t, code))
+	enrol(410, fresh.claim(t, stale))
+	enrol(413, make([]byte, wire.MaxEnrolment+1))
 
 	log := func(status int, query, token string, headers ...string) *http.Response {
 		return a.call(t, p, "GET /v1/log", "/v1/log"+query, token, nil, status, headers...)
@@ -83,7 +95,7 @@ func TestOpenAPI(t *testing.T) {
 	a.call(t, p, "GET /v1/status", "/v1/status", allToken, nil, 200)
 	a.call(t, p, "GET /v1/status", "/v1/status", areaToken, nil, 200)
 
-	for _, path := range []string{"/v1/batches", "/v1/devices/" + g.id, "/v1/log", cursor, "/v1/status"} {
+	for _, path := range []string{"/v1/batches", "/v1/devices/" + g.id, "/v1/log", cursor, "/v1/status", "/v1/enrol"} {
 		a.refusals(t, p, path)
 	}
 	for _, path := range []string{"/", "/v1", "/v1/entries", "/v1/consumers/x", "/v1/devices/" + g.id + "/x"} {

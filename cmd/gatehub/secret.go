@@ -21,6 +21,7 @@ import (
 // secrets are what the hub proves itself with, and what others prove themselves with to it.
 type secrets struct {
 	receipt ed25519.PrivateKey
+	issuer  ed25519.PublicKey // whose enrolments count; nil: none do
 	tokens  pull.Tokens
 	cert    tls.Certificate
 }
@@ -36,6 +37,11 @@ func prepare(c *config, log *slog.Logger) (*secrets, error) {
 	var err error
 	if s.receipt, err = receiptKey(c); err != nil {
 		return nil, fmt.Errorf("receipt key: %w", err)
+	}
+	if c.Issuer != "" {
+		if s.issuer, err = keyfile.Public(c.Issuer); err != nil {
+			return nil, fmt.Errorf("issuer's key: %w", err)
+		}
 	}
 	if s.tokens, err = tokens(c); err != nil {
 		return nil, err
@@ -85,7 +91,8 @@ func certificate(c *config, log *slog.Logger) (tls.Certificate, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // every address: whoever calls the hub by a name gives it a certificate with it
 	}
-	if cert == "" {
+	own := cert == ""
+	if own {
 		dir := filepath.Join(c.Data, "tls")
 		if err := selfsign.Create(dir, unique("127.0.0.1", "localhost", host)...); err != nil {
 			return tls.Certificate{}, err
@@ -95,6 +102,13 @@ func certificate(c *config, log *slog.Logger) (tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		return pair, err
+	}
+	if own { // a gate that was enrolled knows the authority by its pin alone, and must be shown it
+		ca, err := selfsign.Authority(filepath.Dir(cert))
+		if err != nil {
+			return pair, err
+		}
+		pair.Certificate = append(pair.Certificate, ca)
 	}
 	if leaf, err := x509.ParseCertificate(pair.Certificate[0]); err != nil || leaf.VerifyHostname(host) != nil {
 		log.Warn("the certificate does not name the address that the hub listens on", "host", host, "certificate", cert)

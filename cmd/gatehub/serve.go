@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	pace := hub.NewPace(time.Now, rand.Float64)
 	h, err := hub.Open(ctx, hub.Options{
 		Dir: filepath.Join(c.Data, "log"), Engine: c.Engine, Devices: known.Key, ReceiptKey: own.receipt, Now: time.Now, Log: log,
-		Kept: keeper(c, consumers), Pace: pace,
+		Kept: keeper(c, consumers), Replaced: known.Replaced, Pace: pace,
 	})
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	fl := newFleet(h, time.Now)
+	fl := newFleet(h, time.Now, known.ReplacedBy)
 	place := func(places map[string]view.Place) {
 		fl.place(places)
 		if err := v.SetPlaces(ctx, places); err != nil {
@@ -87,14 +88,18 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		supervise.Run(ctx, log, "fleet", fl.follow, func(error) {})
 		return nil
 	})
-	if err := listen(ctx, g, c, own, pace, hub.Guard(log, routes(h, own, fl, consumers, log)), d, log); err != nil {
+	gates := routes(h, own, fl, consumers, log)
+	gates.Handle(wire.PathEnrol, &enroller{
+		devices: known, issuer: own.issuer, receipt: own.receipt.Public().(ed25519.PublicKey), now: time.Now, changed: place, state: h.State, log: log,
+	})
+	if err := listen(ctx, g, c, own, pace, hub.Guard(log, gates), d, log); err != nil {
 		return err
 	}
 	return g.Wait()
 }
 
 // routes is what gates and pullers may ask for.
-func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log *slog.Logger) http.Handler {
+func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log *slog.Logger) *http.ServeMux {
 	gates := http.NewServeMux()
 	puller := pull.New(pull.Options{
 		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Out: log,

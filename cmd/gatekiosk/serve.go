@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
+	"gatepost/cmd/internal/durable"
+	"gatepost/cmd/internal/enrol"
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
@@ -35,8 +37,9 @@ import (
 	"periph.io/x/conn/v3/gpio"
 )
 
-// serve opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing.
-func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
+// serveGate opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing. Where
+// the gate was enrolled, store says more than c, and again is called when a later enrolment was taken.
+func serveGate(ctx context.Context, c *config.Kiosk, store *enrol.Store, again func(), log *slog.Logger) error {
 	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
 	halt, err := openLamps(c, &o) // first, so that no green of a run that was killed outlives it
 	if err != nil {
@@ -70,13 +73,16 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
+	if store != nil {
+		o.Enrol = enrol.NewReader(store, clock.Stamp, again).Read
+	}
 	o.Aside = func() ([]uint64, error) { return uplink.SetAside(asideFile(c)) }
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	handOn, err := newUplink(ctx, c, key, j, k, clock, log)
+	handOn, err := newUplink(ctx, c, store, key, j, k, clock, log)
 	if err != nil {
 		return err
 	}
@@ -113,10 +119,29 @@ func deviceKey(path string) (ed25519.PrivateKey, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := keyfile.Create(filepath.Dir(path), strings.TrimSuffix(filepath.Base(path), ".key"), "device"); err != nil {
+	if err := makeKey(path); err != nil {
 		return nil, fmt.Errorf("make device key: %w", err)
 	}
 	return keyfile.Private(path)
+}
+
+// makeKey makes both files of a key aside and moves them into place, the private one last: a kiosk that loses its power
+// meanwhile has a whole key, or none.
+func makeKey(path string) error {
+	dir, name := filepath.Dir(path), strings.TrimSuffix(filepath.Base(path), ".key")
+	aside := path + ".new"
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := keyfile.Create(aside, name, "device"); err != nil {
+		return err
+	}
+	for _, file := range []string{name + ".pub.pem", name + ".key"} {
+		if err := os.Rename(filepath.Join(aside, file), filepath.Join(dir, file)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(durable.Sync(dir), os.Remove(aside))
 }
 
 func openMemory(c *config.Kiosk, clock *wall.Clock) (*memory.Memory, error) {
@@ -176,21 +201,27 @@ func configure(o *kiosk.Options, c *config.Kiosk, s *kiosk.Simulator) error {
 	if o.Policy, err = policy(c.Policy); err != nil {
 		return err
 	}
+	o.Lanes, err = openLanes(c, s, o.Log)
+	return err
+}
+
+// openLanes returns the lanes of the configuration, which open their sources when they are asked to.
+func openLanes(c *config.Kiosk, s *kiosk.Simulator, log *slog.Logger) (lanes []kiosk.Lane, err error) {
 	for _, l := range c.Lanes {
 		if l.Source == "auto" {
 			l.Source = kiosk.DefaultSource()
 		}
 		d, err := entry.ParseDirection(l.Direction)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		open, err := kiosk.OpenSource(l.Source, l.Name, s, o.Log)
+		open, err := kiosk.OpenSource(l.Source, l.Name, s, log)
 		if err != nil {
-			return fmt.Errorf("lane %q: %w", l.Name, err)
+			return nil, fmt.Errorf("lane %q: %w", l.Name, err)
 		}
-		o.Lanes = append(o.Lanes, kiosk.Lane{Name: l.Name, Source: l.Source, Direction: d, Open: open})
+		lanes = append(lanes, kiosk.Lane{Name: l.Name, Source: l.Source, Direction: d, Open: open})
 	}
-	return nil
+	return lanes, nil
 }
 
 func declarers(dir string) (t credential.Trust, err error) {
@@ -282,7 +313,7 @@ func receiptKey(c *config.Kiosk) (ed25519.PublicKey, error) {
 func asideFile(c *config.Kiosk) string { return filepath.Join(c.Data, "aside") }
 
 // newUplink returns what hands entries on until its context ends.
-func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, log *slog.Logger) (run func(context.Context) error, err error) {
+func newUplink(ctx context.Context, c *config.Kiosk, store *enrol.Store, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.Uplink.Hub == "" {
 		return func(context.Context) error { return nil }, nil // entries stay here
 	}
@@ -300,12 +331,15 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 			return nil, fmt.Errorf("hub's certificate authority: no certificate in %s", c.Uplink.CA)
 		}
 	}
-	u := uplink.New(j, uplink.Options{
+	options := uplink.Options{
 		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c), Spread: min(10*c.Interval, 5*time.Minute),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
 		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
-	})
-	return u.Run, nil
+	}
+	if store != nil {
+		options = store.Uplink(options)
+	}
+	return uplink.New(j, options).Run, nil
 }
 
 // setClock returns what takes the hub's time. It logs a time that is not taken once, until one is.

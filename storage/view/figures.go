@@ -163,7 +163,7 @@ func (v *View) tally(ctx context.Context, first, last string,
 
 // Alarms returns up to most alarms, the newest first.
 func (v *View) Alarms(ctx context.Context, most int) ([]Alarm, error) {
-	rows, err := v.db.QueryContext(ctx, "SELECT at, device, seq, ours, theirs FROM alarm ORDER BY record DESC LIMIT ?", most)
+	rows, err := v.db.QueryContext(ctx, "SELECT at, device, seq, ours, theirs, kind FROM alarm ORDER BY record DESC LIMIT ?", most)
 	if err != nil {
 		return nil, fmt.Errorf("read alarms: %w", err)
 	}
@@ -172,7 +172,7 @@ func (v *View) Alarms(ctx context.Context, most int) ([]Alarm, error) {
 	for rows.Next() {
 		var a Alarm
 		var at, seq int64
-		if err := rows.Scan(&at, &a.Device, &seq, &a.Ours, &a.Theirs); err != nil {
+		if err := rows.Scan(&at, &a.Device, &seq, &a.Ours, &a.Theirs, &a.Kind); err != nil {
 			return nil, fmt.Errorf("read alarms: %w", err)
 		}
 		a.Seq = uint64(seq)

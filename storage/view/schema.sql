@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS tally (
 
 CREATE TABLE IF NOT EXISTS alarm (
 	record INTEGER PRIMARY KEY, at INTEGER NOT NULL, device TEXT NOT NULL, seq INTEGER NOT NULL,
-	ours TEXT NOT NULL, theirs TEXT NOT NULL
+	ours TEXT NOT NULL, theirs TEXT NOT NULL, kind TEXT NOT NULL
 );
 
 -- Where each known device stands; it comes from the hub's devices folder, not from the log.

@@ -40,8 +40,8 @@ func newStep(tx *sql.Tx, day func(time.Time) string) *step {
 
 func (s *step) take(ctx context.Context, r Record) error {
 	if a := r.Alarm; a != nil {
-		_, err := s.tx.ExecContext(ctx, "INSERT INTO alarm VALUES (?, ?, ?, ?, ?, ?)",
-			int64(r.Seq), r.At.UnixMilli(), a.Device, int64(a.Seq), a.Ours, a.Theirs)
+		_, err := s.tx.ExecContext(ctx, "INSERT INTO alarm VALUES (?, ?, ?, ?, ?, ?, ?)",
+			int64(r.Seq), r.At.UnixMilli(), a.Device, int64(a.Seq), a.Ours, a.Theirs, a.Kind)
 		return err
 	}
 	if r.Batch == nil {

@@ -24,7 +24,7 @@ import (
 var schema string
 
 // version names the schema and the meaning of what stands in it; a view of another version is rebuilt.
-const version = "2"
+const version = "3"
 
 // A Record is one message of the log. Batch is nil when Alarm is not, and the other way round; a record with
 // neither moves the position only.
@@ -47,6 +47,7 @@ type Alarm struct {
 	Device       string
 	Seq          uint64
 	Ours, Theirs string // hashes, hexadecimal
+	Kind         string // "replaced": another device has taken its place; "": it was cloned or rolled back
 }
 
 // A View is safe for concurrent use; Apply is for one caller at a time.

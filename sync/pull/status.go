@@ -35,6 +35,8 @@ type Device struct {
 	Seq     uint64 `json:"seq"`               // of its last entry here; 0: none
 	Stored  string `json:"stored,omitempty"`  // when its last batch came; left out when the hub no longer knows
 	Contact string `json:"contact,omitempty"` // when it last asked or sent, since the hub's start
+	// ReplacedBy is the id of the device that stands in its place now; what it still holds is taken all the same.
+	ReplacedBy string `json:"replaced_by,omitempty"`
 }
 
 // Time returns t as a Status shows it; the zero time is "".

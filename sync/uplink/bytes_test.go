@@ -75,7 +75,7 @@ func certificate(t *testing.T, key crypto.Signer) (tls.Certificate, *x509.CertPo
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool(ca)
+	return tls.Certificate{Certificate: [][]byte{der, caDER}, PrivateKey: key}, pool(ca)
 }
 
 // passages adds n passages with a personal part, and returns the bytes of those parts.
@@ -164,7 +164,7 @@ func (r *rig) metered(key crypto.Signer) *meter {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	r.t.Cleanup(s.Close)
-	tr, m := transport(roots, nil), &meter{}
+	tr, m := transport(Options{CA: roots}), &meter{}
 	dial := tr.DialContext
 	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -28,18 +26,22 @@ const (
 )
 
 // transport speaks to the hub. X25519 alone makes the smallest handshake, and a later one goes on from its session.
-func transport(ca *x509.CertPool, proxy *url.URL) *http.Transport {
+func transport(o Options) *http.Transport {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dial, DisableCompression: true,
 		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS13, RootCAs: ca, CurvePreferences: []tls.CurveID{tls.X25519},
+			MinVersion: tls.VersionTLS13, RootCAs: o.CA, Time: o.now, CurvePreferences: []tls.CurveID{tls.X25519},
 			ClientSessionCache: tls.NewLRUClientSessionCache(1),
 		},
 		TLSHandshakeTimeout: 30 * time.Second, IdleConnTimeout: 5 * time.Minute, MaxIdleConns: 1,
 		MaxResponseHeaderBytes: 16 << 10, ForceAttemptHTTP2: true,
 	}
-	if proxy != nil {
-		t.Proxy = http.ProxyURL(proxy)
+	if o.Proxy != nil {
+		t.Proxy = http.ProxyURL(o.Proxy)
+	}
+	if o.Pin != nil {
+		t.TLSClientConfig.InsecureSkipVerify = true // what follows is stricter
+		t.TLSClientConfig.VerifyConnection = o.checkPin
 	}
 	return t
 }

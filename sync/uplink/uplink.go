@@ -36,6 +36,8 @@ type Options struct {
 	Hub        string             // https://host:port
 	Proxy      *url.URL           // through which to reach it, nil = the environment's
 	CA         *x509.CertPool     // that vouch for the hub, nil = the system's
+	Pin        []byte             // SHA-256 of the public key of the authority that vouches for the hub, which shows it; nil = CA says who does
+	Since      time.Time          // no certificate is checked as of an earlier time: this clock may never have been set
 	Key        ed25519.PrivateKey // the device's
 	ReceiptKey ed25519.PublicKey  // the hub's
 	Aside      string             // file that remembers the entries that were set aside, "" = they are forgotten with the program
@@ -51,6 +53,9 @@ type Options struct {
 	// Network calls changed whenever the machine's network has changed, until ctx ends. An error means that it cannot
 	// tell, and the timers are all there is. Nil = WatchNetwork.
 	Network func(ctx context.Context, changed func()) error
+
+	Enrolment  []byte // that the hub has not taken yet; it is claimed before anything else
+	OnEnrolled func() // called from Run when the hub has taken it
 
 	OnState func(State)                                 // called from Run whenever the state changes
 	OnAlarm func(text string)                           // called from Run, once for each disagreement and each entry set aside; text names no person
@@ -106,7 +111,7 @@ func New(j *journal.Journal, o Options) *Uplink {
 		o.Network = WatchNetwork
 	}
 	if o.Transport == nil {
-		o.Transport = transport(o.CA, o.Proxy)
+		o.Transport = transport(o)
 	}
 	return &Uplink{
 		Options: o, anyScheme: anyScheme, j: j, limit: wire.MaxEntries, aside: aside{}, news: make(chan struct{}, 1),
@@ -163,6 +168,9 @@ func (u *Uplink) watch(ctx context.Context) {
 
 // round compares heads if need be and sends until the hub holds everything.
 func (u *Uplink) round(ctx context.Context) error {
+	if err := u.enrol(ctx); err != nil {
+		return err
+	}
 	for steps := 0; ; {
 		if !u.agreed {
 			if err := u.contact(ctx); err != nil {

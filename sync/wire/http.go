@@ -15,6 +15,7 @@ const (
 	PathLog       = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
 	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
 	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
+	PathEnrol     = "/v1/enrol"        // POST a claim, TypeBatch; 200 with a State
 	TypeBatch     = "application/cbor" // of a batch
 	TypeProblem   = "application/problem+json"
 )
@@ -50,6 +51,7 @@ const (
 	ProblemRate      = "urn:gatepost:problem:rate"      // 429: too many requests with one token; Retry-After counts
 	ProblemCursor    = "urn:gatepost:problem:cursor"    // 400: not a cursor; 409: it goes back; 410: of a log that is gone, see Start
 	ProblemStore     = "urn:gatepost:problem:store"     // 503: not stored; send again later
+	ProblemEnrolment = "urn:gatepost:problem:enrolment" // 400: not a claim; 403: not for this hub; 409: used by another device; 410: expired
 	ProblemRequest   = "urn:gatepost:problem:request"   // 400, 404, 405: nothing that this hub serves
 )
 

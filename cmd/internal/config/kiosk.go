@@ -24,6 +24,7 @@ type Kiosk struct {
 	Schema int    `toml:"schema"`
 	Data   string `toml:"data"`
 	Policy string `toml:"policy"`
+	Enrol  bool   `toml:"enrol"`
 	Venue  struct {
 		Name     string `toml:"name"`
 		Timezone string `toml:"timezone"`
@@ -35,6 +36,7 @@ type Kiosk struct {
 		Device    string `toml:"device"`
 		Authority string `toml:"authority"`
 		Declarers string `toml:"declarers"`
+		Issuer    string `toml:"issuer"`
 	} `toml:"keys"`
 	Forms struct {
 		Dir       string `toml:"dir"`
@@ -77,6 +79,7 @@ schema = 1
 
 data = "gatekiosk-data"       # journal, memory and the device's key; paths are relative to this file
 policy = ""                   # a policy file; empty: take every family, ask the newest shipped form of each id below
+enrol = false                 # wait for an enrolment code (gatectl enrol) and let it say venue, hub, keys and network
 
 [venue]
 name = "Gatepost"
@@ -93,6 +96,7 @@ direction = "in"              # in or out
 device = ""                   # PEM of this device's key; empty: DATA/device.key, made at the first start
 authority = ""                # PEM of the authority's public key; empty: what names a person is not kept at all
 declarers = ""                # folder with the public keys whose signed declarations count
+issuer = ""                   # PEM of the public key that signs enrolments; empty: the first one's counts from then on
 
 [forms]
 dir = ""                      # folder with more signed forms, beside those that are built in
@@ -231,7 +235,7 @@ func loopback(address string) error {
 // resolve makes the paths relative to dir, the folder of the configuration's file.
 func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
-		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -152,6 +152,20 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// A replaced unit that is still in use is an alarm, and not called cloned.
+func TestAlarmOfAReplacedUnit(t *testing.T) {
+	m := wiretest.New("e1", noon)
+	m.Add(wire.Record{Alarm: &wire.Alarm{Device: wiretest.ID(2), Seq: 7, Ours: "aa", Theirs: "bb", Kind: wire.AlarmReplaced}})
+	d := open(t, m, nil)
+	f := figuresOf(t, d, func(f Figures) bool { return len(f.Alarms) == 1 })
+	if f.Alarms[0].Kind != wire.AlarmReplaced {
+		t.Errorf("%+v", f.Alarms[0])
+	}
+	if _, page := get(t, d, "/"); !strings.Contains(page, "was replaced and is still in use") || strings.Contains(page, "cloned") {
+		t.Errorf("the page says:\n%s", page)
+	}
+}
+
 func TestPage(t *testing.T) {
 	m, places := sample(t)
 	d := open(t, m, places)
@@ -159,7 +173,7 @@ func TestPage(t *testing.T) {
 	res, page := get(t, d, "/")
 	for _, want := range []string{
 		"21/10/2021", "21/10/2021 12:00:00", "75,0 %", `role="alert"`, "Nhà máy &lt;b&gt;1&lt;/b&gt;", "Huyện Mê Linh &lt;mẫu&gt;",
-		"Gates with a scan today", "2 / 2",
+		"Gates with a scan today", "2 / 2", "the memory card was cloned or rolled back",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not show %q", want)

@@ -81,6 +81,7 @@ type Alarm struct {
 	Seq    uint64    `json:"seq"`
 	Ours   string    `json:"ours"`
 	Theirs string    `json:"theirs"`
+	Kind   string    `json:"kind,omitempty"` // "replaced": its place was taken, and it is still in use
 }
 
 // figures reads the view as it stands for the day of now. Areas come in the order that areas names, then by name.
@@ -202,7 +203,7 @@ func (f *Figures) addAlarms(alarms []view.Alarm) {
 		if i := slices.IndexFunc(f.GateList, func(g Gate) bool { return g.Device == a.Device }); i >= 0 {
 			name = f.GateList[i].Name
 		}
-		f.Alarms = append(f.Alarms, Alarm{a.At, a.Device, name, a.Seq, a.Ours, a.Theirs})
+		f.Alarms = append(f.Alarms, Alarm{a.At, a.Device, name, a.Seq, a.Ours, a.Theirs, a.Kind})
 	}
 }
 

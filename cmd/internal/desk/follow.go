@@ -62,7 +62,7 @@ func viewed(records []wire.Record) []view.Record {
 	for i, r := range records {
 		all[i] = view.Record{Seq: r.Seq, At: r.At}
 		if a := r.Alarm; a != nil {
-			all[i].Alarm = &view.Alarm{Device: a.Device, Seq: a.Seq, Ours: a.Ours, Theirs: a.Theirs}
+			all[i].Alarm = &view.Alarm{Device: a.Device, Seq: a.Seq, Ours: a.Ours, Theirs: a.Theirs, Kind: a.Kind}
 		} else if b, err := wire.Parse(r.Raw); err == nil {
 			all[i].Batch = &view.Batch{Device: b.Device, Entries: b.Entries}
 		}

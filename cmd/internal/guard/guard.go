@@ -98,6 +98,13 @@ type State struct {
 	Stick    string     `json:"stick,omitempty"`  // how the USB stick stands that is in
 	Clock    string     `json:"clock"`            // trust of the clock
 	Faults   []string   `json:"faults,omitempty"` // what a person must act on, newest last
+	Enrol    *Said      `json:"enrol,omitempty"`  // of a unit that is no gate yet: the page shows nothing else
+}
+
+// Said is a face with words that are no verdict.
+type Said struct {
+	Face  Face `json:"face"`
+	Words Text `json:"words"`
 }
 
 // A Lane is one source of codes.

@@ -22,7 +22,9 @@ import (
 const Authority = "authority"
 
 // Kinds lists what Create makes.
-func Kinds() []string { return []string{"device", "declarer", Authority, "receipt", "publisher", "issuer"} }
+func Kinds() []string {
+	return []string{"device", "declarer", Authority, "receipt", "publisher", "issuer"}
+}
 
 // Create makes a key of a kind and writes dir/name.key, mode 0600, and dir/name.pub.pem. It makes dir where
 // that is missing and never overwrites a file. Both files are on the disk when it returns.
@@ -68,6 +70,15 @@ func generate(kind string) (priv, pub any, err error) {
 	}
 	p, k, err := ed25519.GenerateKey(rand.Reader)
 	return k, p, err
+}
+
+// PublicPEM returns a public key as its file holds it.
+func PublicPEM(key crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
 func write(path string, mode os.FileMode, kind string, der []byte) error {

@@ -35,7 +35,7 @@ type Lane struct {
 	Open      func(context.Context) (Source, error)
 }
 
-// Options of a Kiosk. Everything is needed but Sealer, without which entries carry no personal part, and Lamp.
+// Options of a Kiosk. Everything is needed but Sealer, without which entries carry no personal part, Enrol and Lamp.
 type Options struct {
 	Program string // version, for the boot entry
 	Venue   string
@@ -49,9 +49,10 @@ type Options struct {
 	Trust   credential.Trust
 	Policy  admission.Policy
 	Forms   form.Set
-	Retain  time.Duration            // receipted entries older than this are deleted; 0 keeps them
-	Aside   func() ([]uint64, error) // entries that the hub refused, which are kept; nil: none
-	Lamp    func(guard.Face) error   // lights the lamps, after the entry is durable
+	Retain  time.Duration                                  // receipted entries older than this are deleted; 0 keeps them
+	Aside   func() ([]uint64, error)                       // entries that the hub refused, which are kept; nil: none
+	Enrol   func(text string) (said guard.Said, part bool) // takes parts of enrolments; nil: they are unknown codes
+	Lamp    func(guard.Face) error                         // lights the lamps, after the entry is durable
 	Log     *slog.Logger
 }
 

@@ -57,7 +57,9 @@ func (k *Kiosk) work(ctx context.Context, l *lane) error {
 		if err != nil {
 			return err
 		}
-		k.see(ctx, l, s.Texts)
+		if texts := k.parts(l, s.Texts); len(texts) > 0 {
+			k.see(ctx, l, texts)
+		}
 	}
 }
 

@@ -83,6 +83,19 @@ func leaf(now time.Time, hosts []string) *x509.Certificate {
 	return c
 }
 
+// Authority returns the DER of the authority's certificate in dir.
+func Authority(dir string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(dir, CA))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", filepath.Join(dir, CA))
+	}
+	return block.Bytes, nil
+}
+
 // write puts the hub's certificate last: where it is, the rest is.
 func write(dir string, ca, cert []byte, key crypto.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)

@@ -101,9 +101,10 @@ $("ask-leave").addEventListener("click", () => act({ leave: { id: asked } }));
 
 function draw(s) {
   $("venue").textContent = s.venue;
-  const resting = s.lanes.some(l => l.ok) ? ready : { face: "broken", words: { vi: "Máy quét không chạy", en: "No scanner is working" } };
+  document.querySelector("aside").hidden = !!s.enrol; // a unit that is no gate yet shows nothing else
+  const resting = s.lanes.some(l => l.ok) ? s.enrol || ready : { face: "broken", words: { vi: "Máy quét không chạy", en: "No scanner is working" } };
   drawFaces(s.shown.length ? s.shown : [resting], s.lanes.length > 1);
-  drawLanes(s.lanes);
+  drawLanes(s.enrol ? [] : s.lanes);
   $("saved").textContent = number(s.saved);
   $("unsent").textContent = number(s.unsent);
   $("oldest").textContent = s.oldest ? age(s.oldest) : "–";

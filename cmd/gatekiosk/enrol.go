@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gatepost/cmd/internal/config"
+	"gatepost/cmd/internal/enrol"
+	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/keyfile"
+	"gatepost/cmd/internal/kiosk"
+	"gatepost/device/wall"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew
+// with each later one.
+func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
+	if !c.Enrol {
+		return serveGate(ctx, c, nil, nil, log)
+	}
+	var issuer ed25519.PublicKey
+	if c.Keys.Issuer != "" {
+		var err error
+		if issuer, err = keyfile.Public(c.Keys.Issuer); err != nil {
+			return fmt.Errorf("issuer's key: %w", err)
+		}
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	store, err := enrol.Open(filepath.Join(c.Data, "enrolment"), issuer, log)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if _, ok := store.Current(); !ok {
+			if err := await(ctx, c, store, log); err != nil {
+				return err
+			}
+			continue
+		}
+		own := *c
+		if err := store.Apply(&own); err != nil {
+			return err
+		}
+		once, again := context.WithCancel(ctx)
+		err := serveGate(once, &own, store, again, log)
+		again()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await shows the page and reads codes until the unit is enrolled, or ctx ends.
+func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.Logger) error {
+	halt, err := openLamps(c, new(kiosk.Options)) // dark: a green of a run that was killed must not stand
+	if err != nil {
+		return fmt.Errorf("lamps: %w", err)
+	}
+	defer halt()
+	synced, err := wall.ParseSource(c.Venue.Clock)
+	if err != nil {
+		return err
+	}
+	clock := wall.New(wall.Options{Now: time.Now, Synced: synced, Seen: written})
+	var simulator kiosk.Simulator
+	lanes, err := openLanes(c, &simulator, log)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(c.Console.Listen)
+	if err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	gate := enrol.NewGate(lanes, log)
+	g, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if listener != nil {
+		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(gate, log, simulator.Handler())) })
+		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
+	}
+	g.Go(func() error { gate.Run(ctx, store, clock.Stamp); stop(); return nil })
+	log.Info("waiting for an enrolment", "lanes", len(lanes))
+	return g.Wait()
+}

@@ -1,0 +1,112 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/kiosk"
+	"gatepost/cmd/internal/supervise"
+	"gatepost/device"
+	"gatepost/storage/entry"
+)
+
+// A Gate is a unit that waits for its enrolment. It is a guard.Gate that shows how far that has come, and nothing else.
+type Gate struct {
+	lanes []kiosk.Lane
+	log   *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	said    guard.Said
+	states  []guard.Lane
+	changed chan struct{}
+}
+
+// NewGate returns a unit with those lanes.
+func NewGate(lanes []kiosk.Lane, log *slog.Logger) *Gate {
+	g := &Gate{lanes: lanes, log: log, changed: make(chan struct{}), said: guard.Said{Face: guard.Ready, Words: guard.Text{
+		VI: "Hãy cho máy quét mã ghi danh", EN: "Not enrolled: show the enrolment's codes",
+	}}}
+	for _, l := range lanes {
+		g.states = append(g.states, guard.Lane{Name: l.Name, Direction: l.Direction.String(), Source: l.Source, Text: "starting"})
+	}
+	return g
+}
+
+// Run reads until store has an enrolment, or ctx ends. Its lanes are closed when it returns.
+func (g *Gate) Run(ctx context.Context, store *Store, clock func() entry.Stamp) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r := NewReader(store, clock, stop)
+	var lanes sync.WaitGroup
+	for i, l := range g.lanes {
+		lanes.Go(func() {
+			supervise.Run(ctx, g.log, "lane "+l.Name, func(ctx context.Context) error { return g.work(ctx, i, r) }, func(err error) {
+				g.change(func() { g.states[i].OK, g.states[i].Text = false, err.Error() })
+			})
+		})
+	}
+	lanes.Wait()
+	<-ctx.Done() // lanes that have come to an end do not end the waiting
+}
+
+// work reads one lane.
+func (g *Gate) work(ctx context.Context, i int, r *Reader) error {
+	source, err := g.lanes[i].Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	g.change(func() { g.states[i].OK, g.states[i].Text = true, "" })
+	for {
+		s, err := source.Next(ctx)
+		if errors.Is(err, device.ErrEnd) {
+			g.change(func() { g.states[i].Text = "no more pictures" })
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, text := range s.Texts {
+			if said, ok := r.Read(text); ok {
+				g.change(func() { g.said = said })
+			}
+			if ctx.Err() != nil {
+				return ctx.Err() // enrolled: the next code is for the gate
+			}
+		}
+	}
+}
+
+func (g *Gate) change(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// State implements guard.Gate.
+func (g *Gate) State() guard.State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	said := g.said
+	return guard.State{
+		Venue: "Gatepost", Zone: "UTC", Clock: entry.TrustNone.String(), Enrol: &said,
+		Lanes: append([]guard.Lane{}, g.states...), Shown: []guard.Shown{}, Recent: []guard.Recent{},
+	}
+}
+
+// Changed implements guard.Gate.
+func (g *Gate) Changed() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changed
+}
+
+// Do implements guard.Gate: there is nothing to do but to enrol.
+func (g *Gate) Do(context.Context, guard.Action) error {
+	return errors.New("this gate is not enrolled yet")
+}

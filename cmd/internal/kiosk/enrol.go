@@ -1,0 +1,41 @@
+package kiosk
+
+import (
+	"time"
+
+	"gatepost/cmd/internal/guard"
+	"gatepost/storage/entry"
+)
+
+// sayHold is how long the screen says what came of a part of an enrolment.
+const sayHold = 4 * time.Second
+
+// parts hands the parts of an enrolment among texts on, shows what came of them at the lane, and returns the others. They
+// are no passage, and nothing of them is kept here.
+func (k *Kiosk) parts(l *lane, texts []string) (rest []string) {
+	if k.Enrol == nil {
+		return texts
+	}
+	for _, t := range texts {
+		if said, ok := k.Enrol(t); ok {
+			k.say(l, said)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	return rest
+}
+
+// say shows something on a lane's screen that is no verdict, unless that says that the gate is broken.
+func (k *Kiosk) say(l *lane, said guard.Said) {
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	s := &guard.Shown{Lane: l.Name, Face: said.Face, Verdict: entry.Look, Words: said.Words}
+	k.change(func() {
+		if old := k.shown[l.Name]; old == nil || old.Verdict != entry.Failed {
+			k.shown[l.Name] = s
+		}
+	})
+	time.AfterFunc(sayHold, func() { k.clear(s) })
+	k.light()
+}
