@@ -40,7 +40,8 @@ func commands() []command {
 		{"check", "[-receipt-key FILE] DIR", "reads a kiosk's whole journal and tells whether it is sound", check},
 		{"salvage", "DIR NEW", "copies what can be read of a damaged journal", salvage},
 		{"demo", "[-for 20s] [-camera SOURCE] [-page ADDRESS]", "shows the whole gate on this machine", runDemo},
-		{"pull", "-hub URL -token FILE [-ca FILE] [-after CURSOR] …", "fetches entries from a hub, as lines of JSON", pullCommand},
+		{"pull", "-hub URL -token FILE [-ca FILE] [-into URL] …", "fetches entries from a hub, as lines of JSON or into PostgreSQL", pullCommand},
+		{"trace", "-hub URL -token FILE -key FILE -case NUMBER …", "opens seals for a case: who passed, or where somebody did", traceCommand},
 		{"export", "-journal DIR -key FILE [-dead] STICK", "puts a card's unsent entries onto a USB stick", exportCommand},
 		{"import", "-hub URL [-ca FILE] [-anew] STICK", "hands a USB stick's entries to a hub, and brings receipts back", importCommand},
 	}

@@ -30,6 +30,7 @@ type pullWorld struct {
 	device   ed25519.PrivateKey
 	head     entry.Head
 	server   *httptest.Server
+	places   []pull.Device // what the status names
 
 	mu        sync.Mutex // guards what follows, which begins anew when the hub does
 	hub       *hub.Hub
@@ -94,7 +95,10 @@ func (w *pullWorld) open(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hub, w.consumers = h, consumers
-	w.handler = pull.New(pull.Options{Log: h, Tokens: tokens, Consumers: consumers, Out: slog.New(slog.DiscardHandler)})
+	w.handler = pull.New(pull.Options{
+		Log: h, Tokens: tokens, Consumers: consumers, Release: h.Release, Out: slog.New(slog.DiscardHandler),
+		Fleet: func(context.Context) ([]pull.Device, error) { return w.places, nil },
+	})
 }
 
 func fatal(t *testing.T, err error) {
