@@ -325,7 +325,7 @@ func TestIntoChecksAcrossRestarts(t *testing.T) {
 	w.send(t, 1)
 	w.send(t, 1)
 	honest := w.handler
-	w.handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+	w.serve(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		page := httptest.NewRecorder()
 		r.Header.Del("Accept-Encoding")
 		honest.ServeHTTP(page, r)
@@ -334,11 +334,11 @@ func TestIntoChecksAcrossRestarts(t *testing.T) {
 			_, text, _ = strings.Cut(text, "\n")
 		}
 		fmt.Fprint(out, text)
-	})
+	}))
 	if code, _, errs := w.pull(t.Context(), into...); code != exitFail || !strings.Contains(errs, "entry 5 does not follow entry 3") {
 		t.Errorf("status %d, %s", code, errs)
 	}
-	w.handler = honest
+	w.serve(honest)
 	if code, _, errs := w.pull(t.Context(), into...); code != exitOK || ask(t, db, seqs) != "5 5 1 5" {
 		t.Errorf("the honest hub: status %d, %s", code, errs)
 	}
@@ -352,25 +352,25 @@ func TestIntoTrimmedLog(t *testing.T) {
 		t.Fatal(errs)
 	}
 	honest, start, said := w.handler, w.hub.Epoch()+".0.0", false
-	w.handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+	w.serve(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == wire.PathLog && !said {
 			said = true
 			wire.Problem{Type: wire.ProblemCursor, Title: "gone", Status: http.StatusGone, Start: start}.Write(out)
 			return
 		}
 		honest.ServeHTTP(out, r)
-	})
+	}))
 	code, out, errs := w.pull(t.Context(), "-into", address)
 	if code != exitOK || !strings.Contains(errs, "deleted entries that were never taken") || !strings.HasPrefix(out, "0 entries stored, 3 were there") {
 		t.Errorf("status %d, %s, %s", code, out, errs)
 	}
-	w.handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+	w.serve(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == wire.PathLog {
 			wire.Problem{Type: wire.ProblemCursor, Title: "gone", Status: http.StatusGone, Start: start}.Write(out)
 			return
 		}
 		honest.ServeHTTP(out, r)
-	})
+	}))
 	if code, _, errs := w.pull(t.Context(), "-into", address); code != exitFail || !strings.Contains(errs, "gone (410)") {
 		t.Errorf("a hub that has no start: status %d, %s", code, errs)
 	}

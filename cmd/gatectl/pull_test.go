@@ -61,6 +61,13 @@ func newPullWorld(t *testing.T) *pullWorld {
 	return w
 }
 
+// serve puts a handler in the hub's place.
+func (w *pullWorld) serve(h http.Handler) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handler = h
+}
+
 // gate makes a device's key, which the hub knows from then on.
 func (w *pullWorld) gate(t *testing.T, name string) ed25519.PrivateKey {
 	t.Helper()

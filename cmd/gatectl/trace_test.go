@@ -180,13 +180,13 @@ func TestTraceWaitsForTheHub(t *testing.T) {
 		{"gone", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w.handler = http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			w.serve(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == wire.PathReleases {
 					c.answer(out)
 				} else {
 					honest.ServeHTTP(out, r)
 				}
-			})
+			}))
 			code, out, errs := w.trace(t.Context(), "-venue", "Chợ Thanh Lâm")
 			if code != exitFail || out != "" || !strings.Contains(errs, "nothing was opened") || len(w.releases(t)) != 0 {
 				t.Errorf("status %d, %s, %s", code, out, errs)
@@ -195,14 +195,14 @@ func TestTraceWaitsForTheHub(t *testing.T) {
 	}
 	var out, errs bytes.Buffer
 	asked := false
-	w.handler = http.HandlerFunc(func(o http.ResponseWriter, r *http.Request) {
+	w.serve(http.HandlerFunc(func(o http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == wire.PathReleases {
 			if asked = true; out.Len() > 0 {
 				t.Error("something was shown before the hub was asked")
 			}
 		}
 		honest.ServeHTTP(o, r)
-	})
+	}))
 	code := run(t.Context(), env{strings.NewReader(""), &out, &errs}, []string{
 		"trace", "-hub", w.url, "-token", w.path("token"), "-ca", w.path("ca.pem"), "-key", w.path("authority.key"),
 		"-case", "7", "-from", "2021-10-21", "-to", "2021-10-21", "-device", w.places[0].ID,
