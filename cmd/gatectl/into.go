@@ -25,7 +25,6 @@ type filler struct {
 	at      string      // cursor of the next page
 	pending []pull.Line // entries whose batch has not come to its end; only whole ones are stored
 	told    string      // the cursor that the hub has last been told
-	begun   string      // the start that the hub last sent us to, until a page comes
 
 	stored, there, forked int
 }
@@ -91,13 +90,10 @@ func (l *filler) step(ctx context.Context, wait time.Duration) (ended bool, err 
 		l.pending = append(l.pending, line)
 		return nil
 	})
-	if p := (wire.Problem{}); errors.As(err, &p) && p.Status == http.StatusGone && p.Start != "" && p.Start != l.begun {
+	if p := (wire.Problem{}); errors.As(err, &p) && p.Status == http.StatusGone && p.Start != "" && p.Start != l.at {
 		return false, l.anew(ctx, p.Start)
 	}
 	ended, l.at = err == nil && n == 0 && next == l.at, next
-	if err == nil {
-		l.begun = ""
-	}
 	if err := l.store(ctx); err != nil { // what came before a fault is good
 		return false, err
 	}
@@ -146,15 +142,14 @@ func (l *filler) anew(ctx context.Context, start string) error {
 	if err != nil {
 		return err
 	}
-	what := "its log is a new one: entries come again"
+	what := "its log is a new one, and entries come again"
 	if to.Epoch == l.db.epoch {
-		what = "it has deleted entries that were never taken"
+		what = "it no longer has what comes behind the cursor"
 	}
-	fmt.Fprintf(l.err, "gatectl pull: the hub begins at %s, for %s\n", start, what)
+	fmt.Fprintf(l.err, "gatectl pull: the hub sends us to %s: %s\n", start, what)
 	if err := l.db.begin(ctx, to.Epoch, start); err != nil {
 		return err
 	}
-	l.begun = start
 	l.resume()
 	return nil
 }

@@ -197,6 +197,23 @@ func TestKilledPuller(t *testing.T) {
 	w.whole(t, address, db)
 }
 
+// Two pullers of one consumer take turns: what one has taken the other does not take again.
+func TestTwoPullersOfOneConsumer(t *testing.T) {
+	_, address, db := newPostgres(t)
+	w := newPullWorld(t)
+	stop := w.sending(t, rand.New(rand.NewPCG(7, 8)))
+	defer stop()
+	one, other := w.follow(t, address), w.follow(t, address)
+	until(t, db, 120)
+	for _, f := range []*follower{one, other} {
+		if code := f.end(t, os.Interrupt); code != exitOK {
+			t.Errorf("status %d: %s", code, &f.errs)
+		}
+	}
+	stop()
+	w.whole(t, address, db)
+}
+
 // A follower outlives its database: a server that dies at once and comes back, twice.
 func TestDatabaseComesBack(t *testing.T) {
 	p, address, db := newPostgres(t)
@@ -361,7 +378,7 @@ func TestIntoTrimmedLog(t *testing.T) {
 		honest.ServeHTTP(out, r)
 	}))
 	code, out, errs := w.pull(t.Context(), "-into", address)
-	if code != exitOK || !strings.Contains(errs, "deleted entries that were never taken") || !strings.HasPrefix(out, "0 entries stored, 3 were there") {
+	if code != exitOK || !strings.Contains(errs, "no longer has what comes behind the cursor") || !strings.HasPrefix(out, "0 entries stored, 3 were there") {
 		t.Errorf("status %d, %s, %s", code, out, errs)
 	}
 	w.serve(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {

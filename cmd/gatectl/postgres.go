@@ -187,24 +187,28 @@ func readChains(ctx context.Context, tx pgx.Tx, epoch, consumer string) (map[str
 	return chains, err
 }
 
-// begin sets the cursor of a log anew: at the start of one that was never taken, or behind what a hub has trimmed.
+// begin begins a log at a cursor, unless it was begun before: then it goes on where it stands. Of the log that is being taken,
+// it sets the cursor to there, whatever was taken, for the hub no longer has what comes behind it.
 func (d *database) begin(ctx context.Context, epoch, cursor string) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	timed, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, d.conn, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO gatepost_cursor (epoch, consumer, cursor) VALUES ($1, $2, $3)
-			ON CONFLICT (epoch, consumer) DO UPDATE SET cursor = $3, moved = now()`, epoch, d.consumer, cursor)
-		if err != nil {
+	err := pgx.BeginFunc(timed, d.conn, func(tx pgx.Tx) error {
+		if !d.loaded || d.epoch != epoch {
+			_, err := tx.Exec(timed, `INSERT INTO gatepost_cursor (epoch, consumer, cursor) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+				epoch, d.consumer, cursor)
 			return err
 		}
-		_, err = tx.Exec(ctx, "DELETE FROM gatepost_chain WHERE epoch = $1 AND consumer = $2", epoch, d.consumer)
+		if err := d.move(timed, tx, cursor, 0); err != nil {
+			return err
+		}
+		_, err := tx.Exec(timed, "DELETE FROM gatepost_chain WHERE epoch = $1 AND consumer = $2", epoch, d.consumer)
 		return err
 	})
 	if err != nil {
 		return d.failed(fmt.Errorf("begin a log: %w", err))
 	}
-	d.loaded, d.epoch, d.cursor, d.chains = true, epoch, cursor, map[string]strand{}
-	return nil
+	_, err = d.load(ctx, epoch)
+	return err
 }
 
 // put stores whole batches and moves the cursor behind them, both or neither. The caller checked that they follow one another.

@@ -78,7 +78,8 @@ func asPostgres(dir string) (*syscall.SysProcAttr, error) {
 
 // start starts the server and waits until it answers.
 func (p *postgres) start() error {
-	const script = `"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= >>"$2/log" 2>&1 & read how || how=QUIT; kill -$how $!; wait $!`
+	// Here the server dies and the machine does not, so that what the system has taken is safe.
+	const script = `"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off >>"$2/log" 2>&1 & read how || how=QUIT; kill -$how $!; wait $!`
 	p.run = exec.Command("/bin/sh", "-c", script, "sh", postgresBin, p.dir)
 	p.run.Dir = p.dir
 	var err error
