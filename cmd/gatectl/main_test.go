@@ -8,7 +8,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gatectl": main})
+	testscript.Main(tests{m}, map[string]func(){"gatectl": main})
+}
+
+// tests are all tests, and what they have started ends behind them.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int {
+	defer endPostgres()
+	return t.m.Run()
 }
 
 // Every command is tested by scripts: testdata/script/*.txtar. With UPDATE=1 they rewrite what they compare.

@@ -27,13 +27,20 @@ const (
 )
 
 const pullHelp = `usage: gatectl pull -hub URL -token FILE [-ca FILE] [-after CURSOR] [-key FILE] [-devices DIR] [-follow]
+       gatectl pull -hub URL -token FILE … -into postgres://USER@HOST/DATABASE [-consumer NAME]
 Writes the hub's entries to stdout, a JSON object a line, and the last cursor to stderr: the next pull goes
 on behind it. Hashes and chains are checked as they come.
+
+With -into they go to a PostgreSQL database, and the cursor with them in one transaction: a pull that is broken off
+anywhere goes on where it was, and no entry is lost or comes twice. The password is better kept in PGPASSWORD or
+~/.pgpass than in the address. The tables are made at the first time: gatepost_entry, gatepost_fork for what contradicts
+it, and gatepost_cursor.
 `
 
 // pullFlags are the words of "gatectl pull".
 type pullFlags struct {
 	hub, after, token, ca, key, devices string
+	into, consumer                      string
 	follow                              bool
 }
 
@@ -46,6 +53,9 @@ func pullCommand(ctx context.Context, e env, args []string) int {
 	c, err := f.client()
 	if err != nil {
 		return fail(e, "pull", err)
+	}
+	if f.into != "" {
+		return f.intoDatabase(ctx, e, c)
 	}
 	last, err := f.pull(ctx, e, c)
 	if last != "" {
@@ -69,6 +79,8 @@ func parsePull(e env, args []string) (*pullFlags, int) {
 	flags.StringVar(&f.ca, "ca", "", "PEM `FILE` of the hub's certificate authority; left out: the system's")
 	flags.StringVar(&f.key, "key", "", "PEM `FILE` of the authority's key: opens the sealed parts")
 	flags.StringVar(&f.devices, "devices", "", "`DIR` with NAME.pub.pem of the devices: checks their signatures")
+	flags.StringVar(&f.into, "into", "", "PostgreSQL database, `URL` as postgres://USER@HOST/DATABASE")
+	flags.StringVar(&f.consumer, "consumer", "", "`NAME` under which the hub is told what the database holds; receipts wait for the keeper's")
 	flags.BoolVar(&f.follow, "follow", false, "wait for more entries until interrupted")
 	if code, ok := parse(e, flags, args); !ok {
 		return nil, code
@@ -79,7 +91,27 @@ func parsePull(e env, args []string) (*pullFlags, int) {
 	if !strings.HasPrefix(f.hub, "https://") {
 		return nil, misused(e, flags, "-hub begins with https://, or the token would go in clear")
 	}
+	if why := f.intoFault(); why != "" {
+		return nil, misused(e, flags, why)
+	}
 	return f, exitOK
+}
+
+// intoFault tells what is off about the words that have to do with a database.
+func (f *pullFlags) intoFault() string {
+	switch {
+	case f.into == "" && f.consumer != "":
+		return "-consumer goes with -into: only what is durable may be put"
+	case f.into == "":
+		return ""
+	case !strings.HasPrefix(f.into, "postgres://") && !strings.HasPrefix(f.into, "postgresql://"):
+		return "-into begins with postgres://"
+	case f.after != "":
+		return "-after does not go with -into: the database knows where to go on"
+	case f.consumer != "" && !pull.IsConsumer(f.consumer):
+		return "-consumer has 1 to 40 of a-z, 0-9 and -"
+	}
+	return ""
 }
 
 func (f *pullFlags) client() (*pull.Client, error) {
@@ -147,12 +179,12 @@ func (f *pullFlags) pull(ctx context.Context, e env, c *pull.Client) (string, er
 	}
 }
 
-// passing tells whether an error may go away: the hub could not be reached, or says so itself.
+// passing tells whether an error may go away: the hub or the database could not be reached, or says so itself.
 func passing(err error) bool {
 	if p := (wire.Problem{}); errors.As(err, &p) {
 		return p.Status >= http.StatusInternalServerError || p.Status == http.StatusTooManyRequests
 	}
-	return errors.Is(err, pull.ErrReach)
+	return errors.Is(err, pull.ErrReach) || errors.Is(err, errAway)
 }
 
 // pause returns false when ctx ended first.

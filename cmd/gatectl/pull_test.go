@@ -8,10 +8,12 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,37 +27,85 @@ import (
 // pullWorld is a hub with three entries, and the files that a puller needs: token, ca.pem, devices, authority.key.
 type pullWorld struct {
 	dir, url string
-	hub      *hub.Hub
 	device   ed25519.PrivateKey
 	head     entry.Head
+	server   *httptest.Server
+	places   []pull.Device // what the status names
+
+	mu        sync.Mutex // guards what follows, which begins anew when the hub does
+	hub       *hub.Hub
+	consumers *pull.Consumers
+	handler   http.Handler
 }
 
 func newPullWorld(t *testing.T) *pullWorld {
 	t.Helper()
 	w := &pullWorld{dir: t.TempDir()}
-	fatal(t, keyfile.Create(filepath.Join(w.dir, "keys"), "gate-1", "device"))
 	fatal(t, keyfile.Create(w.dir, "authority", keyfile.Authority))
 	fatal(t, os.Mkdir(w.path("devices"), 0o700))
-	fatal(t, os.Rename(w.path("keys/gate-1.pub.pem"), w.path("devices/gate-1.pub.pem")))
-	var err error
-	w.device, err = keyfile.Private(w.path("keys/gate-1.key"))
-	fatal(t, err)
+	w.device = w.gate(t, "gate-1")
 	fatal(t, os.WriteFile(w.path("token"), []byte("0123456789abcdef\n"), 0o600))
-	tokens, err := pull.ReadTokens(w.path("token"))
-	fatal(t, err)
-	w.hub, err = hub.Open(t.Context(), hub.Options{
-		Dir: w.path("log"), ReceiptKey: w.device, Now: time.Now,
-		Devices: func(string) (ed25519.PublicKey, bool) { return w.device.Public().(ed25519.PublicKey), true },
-	})
-	fatal(t, err)
-	t.Cleanup(w.hub.Close)
-	s := httptest.NewTLSServer(pull.Handler(w.hub, tokens, slog.New(slog.DiscardHandler)))
-	t.Cleanup(s.Close)
-	w.url = s.URL
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	w.server = httptest.NewTLSServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
+		handler := w.handler
+		w.mu.Unlock()
+		handler.ServeHTTP(out, r)
+	}))
+	t.Cleanup(w.server.Close)
+	w.url = w.server.URL
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.server.Certificate().Raw})
 	fatal(t, os.WriteFile(w.path("ca.pem"), ca, 0o600))
+	w.open(t)
+	t.Cleanup(func() { w.hub.Close() })
 	w.send(t, 3)
 	return w
+}
+
+// serve puts a handler in the hub's place.
+func (w *pullWorld) serve(h http.Handler) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handler = h
+}
+
+// gate makes a device's key, which the hub knows from then on.
+func (w *pullWorld) gate(t *testing.T, name string) ed25519.PrivateKey {
+	t.Helper()
+	fatal(t, keyfile.Create(w.path("keys"), name, "device"))
+	fatal(t, os.Rename(w.path("keys/"+name+".pub.pem"), w.path("devices/"+name+".pub.pem")))
+	key, err := keyfile.Private(w.path("keys/" + name + ".key"))
+	fatal(t, err)
+	return key
+}
+
+// open opens the hub over its folder.
+func (w *pullWorld) open(t *testing.T) {
+	t.Helper()
+	tokens, err := pull.ReadTokens(w.path("token"))
+	fatal(t, err)
+	consumers, err := pull.OpenConsumers(w.path("consumers.json"))
+	fatal(t, err)
+	h, err := hub.Open(t.Context(), hub.Options{
+		Dir: w.path("log"), ReceiptKey: w.device, Now: time.Now,
+		Devices: func(id string) (ed25519.PublicKey, bool) {
+			keys, err := keyfile.Dir(w.path("devices"))
+			for _, k := range keys {
+				if err == nil && entry.DeviceID(k) == id {
+					return k, true
+				}
+			}
+			return nil, false
+		},
+	})
+	fatal(t, err)
+	fatal(t, consumers.Attach(t.Context(), h))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hub, w.consumers = h, consumers
+	w.handler = pull.New(pull.Options{
+		Log: h, Tokens: tokens, Consumers: consumers, Release: h.Release, Out: slog.New(slog.DiscardHandler),
+		Fleet: func(context.Context) ([]pull.Device, error) { return w.places, nil },
+	})
 }
 
 func fatal(t *testing.T, err error) {
@@ -70,26 +120,52 @@ func (w *pullWorld) path(name string) string { return filepath.Join(w.dir, filep
 // send puts a batch of n passages into the hub's log.
 func (w *pullWorld) send(t *testing.T, n int) {
 	t.Helper()
+	bodies := make([]entry.Body, n)
+	for i := range bodies {
+		bodies[i] = w.passage(t, entry.Personal{Family: "cccd", Name: "Trần Thị Bích", Reason: entry.ReasonDeclared})
+	}
+	fatal(t, w.put(t.Context(), w.device, &w.head, entry.Stamp{}, bodies...))
+}
+
+// passage is somebody who was admitted.
+func (w *pullWorld) passage(t *testing.T, p entry.Personal) entry.Passage {
+	t.Helper()
 	authority, err := keyfile.SealPublic(w.path("authority.pub.pem"))
 	fatal(t, err)
 	sealer, err := entry.NewSealer(authority)
 	fatal(t, err)
+	sealed, err := sealer.Seal(p)
+	fatal(t, err)
+	return entry.Passage{Lane: "a", Direction: entry.In, Verdict: entry.Admit, Sealed: sealed}
+}
+
+// put sends a batch that goes on behind head, and moves it.
+func (w *pullWorld) put(ctx context.Context, device ed25519.PrivateKey, head *entry.Head, stamp entry.Stamp, bodies ...entry.Body) error {
 	var raws [][]byte
-	for range n {
-		sealed, err := sealer.Seal(entry.Personal{Family: "cccd", Name: "Trần Thị Bích", Reason: entry.ReasonDeclared})
-		fatal(t, err)
-		d, err := entry.NewDraft(entry.Stamp{}, entry.Passage{Lane: "a", Direction: entry.In, Verdict: entry.Admit, Sealed: sealed})
-		fatal(t, err)
-		raw, err := entry.Entry{Kind: d.Kind, Seq: w.head.Seq + 1, Boot: 1, Stamp: d.Stamp, Prev: w.head.Hash, Body: d.Body}.Marshal()
-		fatal(t, err)
-		raws, w.head = append(raws, raw), entry.Head{Seq: w.head.Seq + 1, Hash: entry.HashOf(raw)}
+	at := *head
+	for _, body := range bodies {
+		d, err := entry.NewDraft(stamp, body)
+		if err != nil {
+			return err
+		}
+		raw, err := entry.Entry{Kind: d.Kind, Seq: at.Seq + 1, Boot: 1, Stamp: d.Stamp, Prev: at.Hash, Body: d.Body}.Marshal()
+		if err != nil {
+			return err
+		}
+		raws, at = append(raws, raw), entry.Head{Seq: at.Seq + 1, Hash: entry.HashOf(raw)}
 	}
-	b, err := wire.Sign(w.device, raws)
-	fatal(t, err)
+	b, err := wire.Sign(device, raws)
+	if err != nil {
+		return err
+	}
 	raw, err := b.Marshal()
-	fatal(t, err)
-	_, err = w.hub.Put(t.Context(), raw)
-	fatal(t, err)
+	if err == nil {
+		_, err = w.hub.Put(ctx, raw)
+	}
+	if err == nil {
+		*head = at
+	}
+	return err
 }
 
 // pull runs the command with the world's hub, token and certificate.

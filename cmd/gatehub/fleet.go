@@ -79,7 +79,7 @@ func (f *fleet) follow(ctx context.Context) error {
 
 func (f *fleet) note(r wire.Record) {
 	b, err := wire.Parse(r.Raw)
-	if r.Alarm != nil || err != nil {
+	if !r.IsBatch() || err != nil {
 		return
 	}
 	f.mu.Lock()

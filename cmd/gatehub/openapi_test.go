@@ -95,7 +95,17 @@ func TestOpenAPI(t *testing.T) {
 	a.call(t, p, "GET /v1/status", "/v1/status", allToken, nil, 200)
 	a.call(t, p, "GET /v1/status", "/v1/status", areaToken, nil, 200)
 
-	for _, path := range []string{"/v1/batches", "/v1/devices/" + g.id, "/v1/log", cursor, "/v1/status", "/v1/enrol"} {
+	release := func(status int, token, body string) {
+		a.call(t, p, "POST /v1/releases", "/v1/releases", token, []byte(body), status)
+	}
+	opened := `{"case": "2021-117", "by": "place", "from": 1, "to": 2, "devices": [{"device": "` + g.id + `", "first": 1, "last": 3, "entries": 3}]}`
+	release(201, allToken, opened)
+	release(201, areaToken, opened)
+	release(400, allToken, strings.Replace(opened, "117", "Đ", 1))
+	release(403, areaToken, strings.Replace(opened, g.id, other.id, 1))
+	release(413, allToken, strings.Repeat(" ", wire.MaxRelease+1))
+
+	for _, path := range []string{"/v1/batches", "/v1/devices/" + g.id, "/v1/log", cursor, "/v1/status", "/v1/enrol", "/v1/releases"} {
 		a.refusals(t, p, path)
 	}
 	for _, path := range []string{"/", "/v1", "/v1/entries", "/v1/consumers/x", "/v1/devices/" + g.id + "/x"} {

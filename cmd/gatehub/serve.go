@@ -102,9 +102,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log *slog.Logger) *http.ServeMux {
 	gates := http.NewServeMux()
 	puller := pull.New(pull.Options{
-		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Out: log,
+		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Release: h.Release, Out: log,
 	})
-	for _, path := range []string{wire.PathLog, wire.PathConsumers, wire.PathStatus} {
+	for _, path := range []string{wire.PathLog, wire.PathConsumers, wire.PathStatus, wire.PathReleases} {
 		gates.Handle(path, puller)
 	}
 	gates.Handle("/", fl.listen(h.Handler()))

@@ -182,6 +182,28 @@ func (v *View) Alarms(ctx context.Context, most int) ([]Alarm, error) {
 	return alarms, rows.Err()
 }
 
+// Releases returns up to most releases, the newest first.
+func (v *View) Releases(ctx context.Context, most int) ([]Release, error) {
+	rows, err := v.db.QueryContext(ctx, `SELECT record, at, for_case, search, token, entries, devices, since, until
+		FROM release ORDER BY record DESC LIMIT ?`, most)
+	if err != nil {
+		return nil, fmt.Errorf("read releases: %w", err)
+	}
+	defer rows.Close()
+	var all []Release
+	for rows.Next() {
+		var r Release
+		var record, at, from, to int64
+		if err := rows.Scan(&record, &at, &r.Case, &r.By, &r.Token, &r.Entries, &r.Devices, &from, &to); err != nil {
+			return nil, fmt.Errorf("read releases: %w", err)
+		}
+		r.Record, r.At = uint64(record), time.UnixMilli(at).In(v.zone)
+		r.From, r.To = time.UnixMilli(from).In(v.zone), time.UnixMilli(to).In(v.zone)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
 // A Total is what the view holds altogether.
 type Total struct {
 	Entries  int       // of every kind, undone ones too

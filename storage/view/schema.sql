@@ -28,6 +28,12 @@ CREATE TABLE IF NOT EXISTS alarm (
 	ours TEXT NOT NULL, theirs TEXT NOT NULL, kind TEXT NOT NULL
 );
 
+-- Seals that were about to be opened; times in milliseconds since 1970.
+CREATE TABLE IF NOT EXISTS release (
+	record INTEGER PRIMARY KEY, at INTEGER NOT NULL, for_case TEXT NOT NULL, search TEXT NOT NULL, token TEXT NOT NULL,
+	entries INTEGER NOT NULL, devices INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL
+);
+
 -- Where each known device stands; it comes from the hub's devices folder, not from the log.
 CREATE TABLE IF NOT EXISTS place (
 	device TEXT PRIMARY KEY, name TEXT NOT NULL, venue TEXT NOT NULL, area TEXT NOT NULL

@@ -44,6 +44,11 @@ func (s *step) take(ctx context.Context, r Record) error {
 			int64(r.Seq), r.At.UnixMilli(), a.Device, int64(a.Seq), a.Ours, a.Theirs, a.Kind)
 		return err
 	}
+	if l := r.Release; l != nil {
+		_, err := s.tx.ExecContext(ctx, "INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			int64(r.Seq), r.At.UnixMilli(), l.Case, l.By, l.Token, l.Entries, l.Devices, l.From.UnixMilli(), l.To.UnixMilli())
+		return err
+	}
 	if r.Batch == nil {
 		return nil
 	}

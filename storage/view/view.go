@@ -1,4 +1,4 @@
-// Package view is the hub's picture of its log in SQLite: gates, passages by day, alarms. It is made from the
+// Package view is the hub's picture of its log in SQLite: gates, passages by day, alarms, releases. It is made from the
 // log alone and may be thrown away at any time; whoever opens it replays from its position, and a view that
 // was replayed at once equals one that grew record by record. A passage whose clock was not trusted is dated by the first
 // trusted time of the same boot, also by one that comes later (entry.Anchor).
@@ -26,13 +26,14 @@ var schema string
 // version names the schema and the meaning of what stands in it; a view of another version is rebuilt.
 const version = "3"
 
-// A Record is one message of the log. Batch is nil when Alarm is not, and the other way round; a record with
-// neither moves the position only.
+// A Record is one message of the log: a batch, an alarm or a release, the others nil; a record with none of them moves the
+// position only.
 type Record struct {
-	Seq   uint64    // place in the log, from 1
-	At    time.Time // when the hub stored it
-	Batch *Batch
-	Alarm *Alarm
+	Seq     uint64    // place in the log, from 1
+	At      time.Time // when the hub stored it
+	Batch   *Batch
+	Alarm   *Alarm
+	Release *Release
 }
 
 // A Batch is consecutive entries of one device in their own bytes.
@@ -48,6 +49,18 @@ type Alarm struct {
 	Seq          uint64
 	Ours, Theirs string // hashes, hexadecimal
 	Kind         string // "replaced": another device has taken its place; "": it was cloned or rolled back
+}
+
+// A Release says that seals were about to be opened for a case.
+type Release struct {
+	At       time.Time
+	Record   uint64 // place in the log
+	Case     string
+	By       string // "place": all of it was shown; "person": one person was searched
+	Token    string // fingerprint of who asked
+	Entries  int
+	Devices  int
+	From, To time.Time // the window
 }
 
 // A View is safe for concurrent use; Apply is for one caller at a time.
@@ -133,7 +146,7 @@ func (v *View) Resume(ctx context.Context, epoch string, last uint64) (after uin
 		return after, nil
 	}
 	err = v.change(ctx, func(tx *sql.Tx) error {
-		const empty = `DELETE FROM gate; DELETE FROM passage; DELETE FROM tally; DELETE FROM alarm;
+		const empty = `DELETE FROM gate; DELETE FROM passage; DELETE FROM tally; DELETE FROM alarm; DELETE FROM release;
 			DELETE FROM meta WHERE key IN ('position', 'as-of')`
 		if _, err := tx.ExecContext(ctx, empty); err != nil {
 			return err

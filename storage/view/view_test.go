@@ -123,7 +123,9 @@ func shown(t *testing.T, v *View) string {
 	must(t, err)
 	scan, err := v.GatesWithScan(t.Context(), day)
 	must(t, err)
-	raw, err := json.Marshal([]any{gates, areas, alarms, total, scan})
+	releases, err := v.Releases(t.Context(), 100)
+	must(t, err)
+	raw, err := json.Marshal([]any{gates, areas, alarms, total, scan, releases})
 	must(t, err)
 	return string(raw)
 }
@@ -184,6 +186,39 @@ func TestFigures(t *testing.T) {
 	must(t, err)
 	if total.Entries != 11 || total.Passages.In != 3 || total.Passages.Scans() != 7 || !total.AsOf.Equal(b.records[5].At) {
 		t.Errorf("total %+v", total)
+	}
+}
+
+// Releases come back on replay, and go with the log that held them; a view of a version that knew none is made again.
+func TestReleases(t *testing.T) {
+	path, b := filepath.Join(t.TempDir(), "view.db"), newBook(t)
+	v := open(t, path)
+	resume(t, v, "e1", 0)
+	b.add("d1", at(7, 0), pass(entry.In, entry.Admit))
+	for _, number := range []string{"2021-117", "2021-118"} {
+		b.record(Record{Release: &Release{Case: number, By: "place", Token: "0a1b2c3d", Entries: 3, Devices: 2, From: at(7, 0), To: at(9, 0)}})
+	}
+	apply(t, v, b.records...)
+	all, err := v.Releases(t.Context(), 9)
+	must(t, err)
+	if want := *b.records[2].Release; len(all) != 2 || all[1].Case != "2021-117" || all[0].Record != 3 || !all[0].At.Equal(b.records[2].At) {
+		t.Errorf("releases %+v", all)
+	} else if want.Record, want.At, want.From, want.To = 3, all[0].At, all[0].From, all[0].To; all[0] != want || !want.From.Equal(at(7, 0)) || !want.To.Equal(at(9, 0)) {
+		t.Errorf("release %+v", all[0])
+	}
+	must(t, setMeta(t.Context(), v.db, "made-for", "2 "+hanoi.String()))
+	must(t, v.Close())
+	v = open(t, path)
+	if after := resume(t, v, "e1", 3); after != 0 {
+		t.Errorf("an older view goes on behind record %d", after)
+	}
+	apply(t, v, b.records...)
+	if again, err := v.Releases(t.Context(), 9); err != nil || fmt.Sprint(again) != fmt.Sprint(all) {
+		t.Errorf("replayed: %+v, %v", again, err)
+	}
+	resume(t, v, "e2", 0)
+	if left, err := v.Releases(t.Context(), 9); err != nil || len(left) != 0 {
+		t.Errorf("of another log: %+v, %v", left, err)
 	}
 }
 

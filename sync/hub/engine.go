@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,8 +141,9 @@ func (e *engine) findStream(ctx context.Context, newEpoch string) (err error) {
 	if err != nil {
 		return err
 	}
-	if c := e.stream.CachedInfo().Config; !c.AllowAtomicPublish { // of a hub that stored batch by batch
-		c.AllowAtomicPublish = true
+	// A hub of an earlier version stored batch by batch, or knew no releases.
+	if c := e.stream.CachedInfo().Config; !c.AllowAtomicPublish || !slices.Equal(c.Subjects, subjects()) {
+		c.AllowAtomicPublish, c.Subjects = true, subjects()
 		if e.stream, err = e.js.UpdateStream(ctx, c); err != nil {
 			return err
 		}
@@ -152,11 +154,16 @@ func (e *engine) findStream(ctx context.Context, newEpoch string) (err error) {
 	return nil
 }
 
+// subjects are what the log takes.
+func subjects() []string {
+	return []string{batchSubject + "*", alarmSubject + "*", releaseSubject + "*"}
+}
+
 // config is that of a new log. In a cluster its leader answers every question (no AllowDirect): another server
 // may not know yet what was stored last.
 func (e *engine) config(epoch string) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
-		Name: streamName, Subjects: []string{batchSubject + "*", alarmSubject + "*"},
+		Name: streamName, Subjects: subjects(),
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 		MaxMsgSize: maxMessage, DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true,
 		Replicas: 1, AllowDirect: true, Metadata: map[string]string{epochKey: epoch},

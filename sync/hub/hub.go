@@ -224,6 +224,10 @@ func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.R
 
 func record(m Message) (wire.Record, error) {
 	r := wire.Record{Seq: m.Place, At: m.At}
+	if strings.HasPrefix(m.Subject, releaseSubject) {
+		err := readRelease(m.Data, &r)
+		return r, err
+	}
 	if !strings.HasPrefix(m.Subject, alarmSubject) {
 		r.Raw = m.Data
 		return r, nil

@@ -12,7 +12,7 @@ var ErrEmpty = errors.New("nothing stored")
 // A Message is one record as a store keeps it.
 type Message struct {
 	Place   uint64 // in the log, from 1 on, growing with each message
-	Subject string // "log." or "alarm." and a device
+	Subject string // two words: see below
 	At      time.Time
 	Data    []byte
 }
@@ -31,7 +31,8 @@ type Store interface {
 
 // Subjects of messages.
 const (
-	batchSubject = "log."   // + device: a batch's own bytes
-	alarmSubject = "alarm." // + device: the JSON of a wire.Alarm
-	anySubject   = "*.*"
+	batchSubject   = "log."     // + device: a batch's own bytes
+	alarmSubject   = "alarm."   // + device: the JSON of a wire.Alarm
+	releaseSubject = "release." // + a random word: the JSON of a wire.Release
+	anySubject     = "*.*"
 )

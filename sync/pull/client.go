@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"gatepost/storage/entry"
@@ -45,6 +44,15 @@ type Client struct {
 	Authority *ecdh.PrivateKey
 
 	chains map[string]chain
+}
+
+// Resume makes c go on as one that has read each device's chain up to these heads, all of them ends of batches. Of a device
+// that is not among them, the first entry may be any.
+func (c *Client) Resume(heads map[string]entry.Head) {
+	c.chains = make(map[string]chain, len(heads))
+	for device, h := range heads {
+		c.chains[device] = chain{Head: h}
+	}
 }
 
 // chain is how far a device's entries have been read, and how many of the last have no signature yet.
@@ -103,26 +111,12 @@ func (c *Client) get(ctx context.Context, after string, limit int, wait time.Dur
 	if wait > 0 {
 		q.Set("wait", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+wire.PathLog+"?"+q.Encode(), nil)
+	req, err := c.request(ctx, http.MethodGet, wire.PathLog+"?"+q.Encode(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask for a page: %w", err)
+		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.Token)
 	req.Header.Set("Accept-Encoding", "zstd")
-	res, err := c.HTTP.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrReach, err)
-	}
-	if res.StatusCode == http.StatusOK {
-		return res, nil
-	}
-	defer res.Body.Close()
-	p := wire.Problem{Title: http.StatusText(res.StatusCode), Status: res.StatusCode}
-	if raw, err := io.ReadAll(io.LimitReader(res.Body, maxProblem)); err == nil {
-		json.Unmarshal(raw, &p) // what is no problem document leaves the status to speak
-	}
-	p.Status = res.StatusCode
-	return nil, p
+	return c.do(req, http.StatusOK)
 }
 
 // plain returns the uncompressed body and what to call when it has been read.

@@ -160,8 +160,8 @@ func taken(ctx context.Context, log Log, at Cursor) (place uint64, err error) {
 	if at.Seq == 0 || len(records) == 0 || records[0].Seq != at.Seq {
 		return at.after(), nil
 	}
-	entries := 0 // of an alarm
-	if records[0].Alarm == nil {
+	entries := 0 // of an alarm or a release
+	if records[0].IsBatch() {
 		b, err := wire.Parse(records[0].Raw)
 		if err != nil {
 			return 0, err

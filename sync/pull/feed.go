@@ -91,7 +91,7 @@ func (f *feed) take(r wire.Record) (p piece, err error) {
 	if r.Seq != f.at.Seq {
 		f.at = Cursor{f.at.Epoch, r.Seq, 0}
 	}
-	if r.Alarm != nil { // officers see it on their pages
+	if !r.IsBatch() { // officers see it on their pages
 		return p, nil
 	}
 	b, err := wire.Parse(r.Raw)

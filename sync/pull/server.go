@@ -23,11 +23,13 @@ type Options struct {
 	Consumers *Consumers
 	// Fleet tells how every device stands; nil: the status names none.
 	Fleet func(context.Context) ([]Device, error)
-	Now   func() time.Time // for rates and the times of cursors; nil: time.Now
-	Out   *slog.Logger
+	// Release records durably that seals are about to be opened, and returns the record's place; nil: nobody may.
+	Release func(context.Context, wire.Release) (place uint64, err error)
+	Now     func() time.Time // for rates and the times of cursors; nil: time.Now
+	Out     *slog.Logger
 }
 
-// New serves wire.PathLog, and below wire.PathConsumers and at wire.PathStatus what o has for them, to whoever shows
+// New serves wire.PathLog, and below wire.PathConsumers, at wire.PathStatus and at wire.PathReleases what o has for them, to whoever shows
 // one of the tokens.
 func New(o Options) http.Handler {
 	if o.Now == nil {
@@ -42,6 +44,9 @@ func New(o Options) http.Handler {
 	mux.Handle(wire.PathStatus, s.only(s.status, http.MethodGet))
 	if o.Consumers != nil {
 		mux.Handle(wire.PathConsumers+"{name}/cursor", s.only(s.consumer, http.MethodGet, http.MethodPut))
+	}
+	if o.Release != nil {
+		mux.Handle(wire.PathReleases, s.only(s.release, http.MethodPost))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(wire.ProblemRequest, http.StatusNotFound, "no such page").Write(w)

@@ -3,6 +3,7 @@ package pull
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"slices"
@@ -73,6 +74,9 @@ func (t Tokens) find(word string) int {
 	}
 	return found
 }
+
+// ID is the token's fingerprint: it tells tokens apart and opens nothing.
+func (t Token) ID() string { return hex.EncodeToString(t.sum[:4]) }
 
 // everything tells whether the token is limited to no area.
 func (t Token) everything() bool { return len(t.areas) == 0 }

@@ -8,13 +8,17 @@ import (
 	"gatepost/storage/entry"
 )
 
-// A Record is one message of a hub's log, as readers of the log get it: a batch or an alarm.
+// A Record is one message of a hub's log, as readers of the log get it: a batch, an alarm or a release.
 type Record struct {
-	Seq   uint64    // place in the log, from 1, without gaps
-	At    time.Time // when the hub stored it, by the hub's clock
-	Raw   []byte    // the batch as its device signed it; nil in an alarm
-	Alarm *Alarm    // nil in a batch
+	Seq     uint64    // place in the log, from 1, without gaps
+	At      time.Time // when the hub stored it, by the hub's clock
+	Raw     []byte    // the batch as its device signed it; nil in the others
+	Alarm   *Alarm    // nil in the others
+	Release *Release  // nil in the others
 }
+
+// IsBatch tells whether the record holds entries.
+func (r Record) IsBatch() bool { return r.Alarm == nil && r.Release == nil }
 
 // An Alarm says that a device signed two entries with one sequence: its card was cloned or rolled back, or, where Kind is
 // AlarmReplaced, another device has taken its place and this one is still in use.

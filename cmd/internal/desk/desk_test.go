@@ -119,6 +119,10 @@ func sample(t *testing.T) (*wiretest.Log, map[string]view.Place) {
 	}
 	pass(t, m, 3, noon, entry.In, entry.Refuse, 2)
 	m.Add(wire.Record{Alarm: &wire.Alarm{Device: wiretest.ID(2), Seq: 7, Ours: "aa", Theirs: "bb"}})
+	m.Add(wire.Record{Release: &wire.Release{
+		Case: "2021-117", By: wire.ByPerson, From: noon.Add(-time.Hour).UnixMilli(), To: noon.UnixMilli(), Token: "0a1b2c3d",
+		Devices: []wire.Released{{Device: wiretest.ID(1), First: 3, Last: 9, Entries: 4}, {Device: wiretest.ID(2), First: 1, Last: 1, Entries: 1}},
+	}})
 	return m, map[string]view.Place{
 		wiretest.ID(1): {Name: "Chợ Thanh Lâm", Venue: "Cổng chính", Area: "Thanh Lâm"},
 		wiretest.ID(2): {Name: "Trường THCS Quang Minh", Venue: "Cổng A", Area: "Quang Minh"},
@@ -147,6 +151,15 @@ func TestFigures(t *testing.T) {
 	if n := len(f.Days); n != 14 || f.Days[0].Day != "2021-10-08" || f.Days[13].In != 130 {
 		t.Errorf("%d days from %+v to %+v", n, f.Days[0], f.Days[n-1])
 	}
+	want := Release{At: noon, Case: "2021-117", By: "person", Token: "0a1b2c3d", Entries: 5, Gates: 2}
+	f = figuresOf(t, d, func(f Figures) bool { return len(f.Releases) == 1 })
+	got := f.Releases[0]
+	if got.From == nil || !got.From.Equal(noon.Add(-time.Hour)) || got.To == nil || !got.To.Equal(noon) || got.Record != 59 {
+		t.Errorf("release %+v", got)
+	}
+	if want.Record, want.From, want.To, got.At = got.Record, got.From, got.To, noon; got != want {
+		t.Errorf("release %+v, want %+v", got, want)
+	}
 	if f.Alarms[0].Name != "Trường THCS Quang Minh" || f.Alarms[0].Seq != 7 {
 		t.Errorf("alarm %+v", f.Alarms[0])
 	}
@@ -170,8 +183,10 @@ func TestPage(t *testing.T) {
 	m, places := sample(t)
 	d := open(t, m, places)
 	figuresOf(t, d, func(f Figures) bool { return len(f.Alarms) == 1 })
+	figuresOf(t, d, func(f Figures) bool { return len(f.Releases) == 1 })
 	res, page := get(t, d, "/")
 	for _, want := range []string{
+		"2021-117", "21/10/2021 11:00:00 – 21/10/2021 12:00:00", "0a1b2c3d",
 		"21/10/2021", "21/10/2021 12:00:00", "75,0 %", `role="alert"`, "Nhà máy &lt;b&gt;1&lt;/b&gt;", "Huyện Mê Linh &lt;mẫu&gt;",
 		"Gates with a scan today", "2 / 2", "the memory card was cloned or rolled back",
 	} {

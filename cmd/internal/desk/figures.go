@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	chartDays = 14
-	tableDays = 7
-	maxAlarms = 20
+	chartDays   = 14
+	tableDays   = 7
+	maxAlarms   = 20
+	maxReleases = 20
 )
 
 // Figures are what the page shows, and what /figures.json serves. Days are "2021-10-21", times RFC 3339.
@@ -27,7 +28,8 @@ type Figures struct {
 	Areas    []Area     `json:"areas"`
 	Days     []Day      `json:"days"` // the oldest first
 	GateList []Gate     `json:"gate_list"`
-	Alarms   []Alarm    `json:"alarms"` // the newest first
+	Alarms   []Alarm    `json:"alarms"`   // the newest first
+	Releases []Release  `json:"releases"` // the newest first
 }
 
 // A Share is how many gates there are, and at how many somebody showed a code on the day.
@@ -84,10 +86,23 @@ type Alarm struct {
 	Kind   string    `json:"kind,omitempty"` // "replaced": its place was taken, and it is still in use
 }
 
+// A Release is seals that were about to be opened for a case.
+type Release struct {
+	At      time.Time  `json:"at"`
+	Record  uint64     `json:"record"`
+	Case    string     `json:"case"`
+	By      string     `json:"by"`
+	Token   string     `json:"token"`
+	Entries int        `json:"entries"`
+	Gates   int        `json:"gates"`
+	From    *time.Time `json:"from"` // null: no year from 2000 to 2199
+	To      *time.Time `json:"to"`
+}
+
 // figures reads the view as it stands for the day of now. Areas come in the order that areas names, then by name.
 func figures(ctx context.Context, v *view.View, now time.Time, areas []string) (*Figures, error) {
 	days := lastDays(now, chartDays)
-	f := &Figures{Day: v.Day(now), Areas: []Area{}, GateList: []Gate{}, Alarms: []Alarm{}}
+	f := &Figures{Day: v.Day(now), Areas: []Area{}, GateList: []Gate{}, Alarms: []Alarm{}, Releases: []Release{}}
 	gates, err := v.Gates(ctx, f.Day)
 	if err != nil {
 		return nil, err
@@ -99,6 +114,13 @@ func figures(ctx context.Context, v *view.View, now time.Time, areas []string) (
 	alarms, err := v.Alarms(ctx, maxAlarms)
 	if err != nil {
 		return nil, err
+	}
+	releases, err := v.Releases(ctx, maxReleases)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range releases {
+		f.Releases = append(f.Releases, Release{r.At, r.Record, r.Case, r.By, r.Token, r.Entries, r.Devices, known(r.From), known(r.To)})
 	}
 	total, err := v.Total(ctx)
 	if err != nil {

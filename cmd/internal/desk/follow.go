@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"gatepost/storage/view"
 	"gatepost/sync/wire"
@@ -63,6 +64,11 @@ func viewed(records []wire.Record) []view.Record {
 		all[i] = view.Record{Seq: r.Seq, At: r.At}
 		if a := r.Alarm; a != nil {
 			all[i].Alarm = &view.Alarm{Device: a.Device, Seq: a.Seq, Ours: a.Ours, Theirs: a.Theirs, Kind: a.Kind}
+		} else if l := r.Release; l != nil {
+			all[i].Release = &view.Release{
+				Case: l.Case, By: l.By, Token: l.Token, Entries: l.Entries(), Devices: len(l.Devices),
+				From: time.UnixMilli(l.From), To: time.UnixMilli(l.To),
+			}
 		} else if b, err := wire.Parse(r.Raw); err == nil {
 			all[i].Batch = &view.Batch{Device: b.Device, Entries: b.Entries}
 		}
