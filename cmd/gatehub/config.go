@@ -31,7 +31,7 @@ timezone = "Asia/Ho_Chi_Minh"    # where a day begins and ends
 areas = []                       # the order of areas on the page; others follow by name
 
 devices = ""                     # folder with NAME.pub.pem of each device, and beside it NAME.toml with
-                                 # name, venue and area where wanted; read again when it changes; "": DATA/devices
+                                 # name, venue and area where wanted, and revoked = true to shut it out; read again when it changes; "": DATA/devices
 tokens = ""                      # file with the tokens of those who may pull, one a line, and behind it
                                  # the areas to which it is limited: TOKEN Quang Minh, Mê Linh; "": DATA/token, made once
 keeper = ""                      # the consumer that must have taken an entry before a receipt for it is signed; "": none

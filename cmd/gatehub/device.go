@@ -29,9 +29,10 @@ type devices struct {
 	dir string
 	log *slog.Logger
 
-	mu    sync.Mutex // guards what follows
-	stamp string     // of the folder when it was last read
-	keys  map[string]ed25519.PublicKey
+	mu      sync.Mutex // guards what follows
+	stamp   string     // of the folder when it was last read
+	keys    map[string]ed25519.PublicKey
+	revoked map[string]bool
 }
 
 // Key returns the public key of a device.
@@ -40,6 +41,13 @@ func (d *devices) Key(id string) (ed25519.PublicKey, bool) {
 	defer d.mu.Unlock()
 	k, ok := d.keys[id]
 	return k, ok
+}
+
+// Revoked reports whether the authority has shut a device out.
+func (d *devices) Revoked(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.revoked[id]
 }
 
 // follow reads the folder whenever it changes, until ctx ends, and tells changed where each gate stands.
@@ -66,22 +74,23 @@ func (d *devices) read() (map[string]view.Place, error) {
 	if err != nil || stamp == d.stamp {
 		return nil, err
 	}
-	keys, places := map[string]ed25519.PublicKey{}, map[string]view.Place{}
+	keys, revoked, places := map[string]ed25519.PublicKey{}, map[string]bool{}, map[string]view.Place{}
 	for _, name := range names {
 		key, err := keyfile.Public(filepath.Join(d.dir, name+keySuffix))
 		if err != nil {
 			d.log.Error("device left out", "name", name, "error", err) // the others must be heard all the same
 			continue
 		}
-		place, err := readPlace(filepath.Join(d.dir, name+".toml"), name)
+		id := entry.DeviceID(key)
+		place, out, err := readPlace(filepath.Join(d.dir, name+".toml"), name)
 		if err != nil {
 			d.log.Error("device's place left out", "name", name, "error", err)
+			out = d.revoked[id] // a slip of the pen lets nobody in again
 		}
-		id := entry.DeviceID(key)
-		keys[id], places[id] = key, place
+		keys[id], revoked[id], places[id] = key, out, place
 	}
 	d.mu.Lock()
-	d.keys, d.stamp = keys, stamp
+	d.keys, d.revoked, d.stamp = keys, revoked, stamp
 	d.mu.Unlock()
 	d.log.Info("devices read", "known", len(keys))
 	return places, nil
@@ -110,17 +119,19 @@ func (d *devices) look() (names []string, stamp string, err error) {
 	return names, "read\n" + all.String(), nil
 }
 
-// readPlace reads NAME.toml; without one the gate is known by its name alone.
-func readPlace(path, name string) (view.Place, error) {
+// readPlace reads NAME.toml, where a device stands and whether it is shut out; without one the gate is known by its name
+// alone.
+func readPlace(path, name string) (place view.Place, revoked bool, err error) {
 	p := struct {
-		Schema int    `toml:"schema"`
-		Name   string `toml:"name"`
-		Venue  string `toml:"venue"`
-		Area   string `toml:"area"`
+		Schema  int    `toml:"schema"`
+		Name    string `toml:"name"`
+		Venue   string `toml:"venue"`
+		Area    string `toml:"area"`
+		Revoked bool   `toml:"revoked"`
 	}{Schema: 1, Name: name}
 	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
-		return view.Place{Name: name}, nil
+		return view.Place{Name: name}, false, nil
 	}
 	if err == nil {
 		doc := strict.Decode(text, &p)
@@ -128,7 +139,7 @@ func readPlace(path, name string) (view.Place, error) {
 		err = doc.Err()
 	}
 	if err != nil {
-		return view.Place{Name: name}, err
+		return view.Place{Name: name}, false, err
 	}
-	return view.Place{Name: p.Name, Venue: p.Venue, Area: p.Area}, nil
+	return view.Place{Name: p.Name, Venue: p.Venue, Area: p.Area}, p.Revoked, nil
 }

@@ -22,8 +22,9 @@ const lookBack = 20_000
 
 // fleet knows where each device stands and when it was last heard, for the status and for tokens with areas.
 type fleet struct {
-	hub *hub.Hub
-	now func() time.Time
+	hub     *hub.Hub
+	now     func() time.Time
+	revoked func(device string) bool
 
 	mu     sync.Mutex // guards what follows
 	places map[string]view.Place
@@ -37,8 +38,8 @@ type heard struct {
 	contact time.Time // since the hub's start
 }
 
-func newFleet(h *hub.Hub, now func() time.Time) *fleet {
-	return &fleet{hub: h, now: now, heard: map[string]heard{}}
+func newFleet(h *hub.Hub, now func() time.Time, revoked func(string) bool) *fleet {
+	return &fleet{hub: h, now: now, revoked: revoked, heard: map[string]heard{}}
 }
 
 // place notes where the devices stand.
@@ -119,7 +120,7 @@ func (f *fleet) devices(ctx context.Context) ([]pull.Device, error) {
 			h.seq = s.Seq
 		}
 		all = append(all, pull.Device{
-			ID: id, Name: p.Name, Venue: p.Venue, Area: p.Area,
+			ID: id, Name: p.Name, Venue: p.Venue, Area: p.Area, Revoked: f.revoked(id),
 			Seq: h.seq, Stored: pull.Time(h.stored), Contact: pull.Time(h.contact),
 		})
 	}

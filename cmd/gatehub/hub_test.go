@@ -437,13 +437,13 @@ func TestPlaces(t *testing.T) {
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	if p, err := readPlace(filepath.Join(dir, "whole.toml"), "whole"); err != nil || p.Name != "Cổng 1" || p.Area != "Quang Minh" {
+	if p, _, err := readPlace(filepath.Join(dir, "whole.toml"), "whole"); err != nil || p.Name != "Cổng 1" || p.Area != "Quang Minh" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if p, err := readPlace(filepath.Join(dir, "none.toml"), "none"); err != nil || p.Name != "none" {
+	if p, _, err := readPlace(filepath.Join(dir, "none.toml"), "none"); err != nil || p.Name != "none" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if p, err := readPlace(filepath.Join(dir, "wrong.toml"), "wrong"); err == nil || p.Name != "wrong" {
+	if p, _, err := readPlace(filepath.Join(dir, "wrong.toml"), "wrong"); err == nil || p.Name != "wrong" {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -27,7 +27,7 @@ type secrets struct {
 
 // prepare makes the folders and every key that the configuration does not name and nobody has made yet.
 func prepare(c *config, log *slog.Logger) (*secrets, error) {
-	for _, dir := range []string{c.Data, c.Devices} {
+	for _, dir := range []string{c.Data, c.Devices, filepath.Join(c.Data, "orders")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder: %w", err)
 		}

@@ -44,10 +44,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	down := &orders{dir: filepath.Join(c.Data, "orders"), now: time.Now, log: log}
+	if err := down.read(); err != nil {
+		return fmt.Errorf("read orders: %w", err)
+	}
 	pace := hub.NewPace(time.Now, rand.Float64)
 	h, err := hub.Open(ctx, hub.Options{
 		Dir: filepath.Join(c.Data, "log"), Engine: c.Engine, Devices: known.Key, ReceiptKey: own.receipt, Now: time.Now, Log: log,
-		Kept: keeper(c, consumers), Pace: pace,
+		Kept: keeper(c, consumers), Pace: pace, Revoked: known.Revoked, Orders: down.Digest,
 	})
 	if err != nil {
 		return err
@@ -65,7 +69,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	fl := newFleet(h, time.Now)
+	fl := newFleet(h, time.Now, known.Revoked)
+	down.area = fl.area
 	place := func(places map[string]view.Place) {
 		fl.place(places)
 		if err := v.SetPlaces(ctx, places); err != nil {
@@ -77,6 +82,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 
 	g, ctx := errgroup.WithContext(ctx) // ends with the first listener that fails, or with ctx
 	g.Go(func() error { known.follow(ctx, place); return nil })
+	g.Go(func() error { down.follow(ctx); return nil })
 	g.Go(func() error {
 		supervise.Run(ctx, log, "view", func(ctx context.Context) error {
 			return desk.Follow(ctx, h, v, d.Changed)
@@ -87,14 +93,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		supervise.Run(ctx, log, "fleet", fl.follow, func(error) {})
 		return nil
 	})
-	if err := listen(ctx, g, c, own, pace, hub.Guard(log, routes(h, own, fl, consumers, log)), d, log); err != nil {
+	if err := listen(ctx, g, c, own, pace, hub.Guard(log, routes(h, own, fl, down, consumers, log)), d, log); err != nil {
 		return err
 	}
 	return g.Wait()
 }
 
 // routes is what gates and pullers may ask for.
-func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log *slog.Logger) http.Handler {
+func routes(h *hub.Hub, own *secrets, fl *fleet, down *orders, consumers *pull.Consumers, log *slog.Logger) http.Handler {
 	gates := http.NewServeMux()
 	puller := pull.New(pull.Options{
 		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Out: log,
@@ -102,6 +108,7 @@ func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log 
 	for _, path := range []string{wire.PathLog, wire.PathConsumers, wire.PathStatus} {
 		gates.Handle(path, puller)
 	}
+	gates.Handle(wire.PathDevice+"{id}"+wire.OrdersOf, &orderHandler{orders: down, known: h.Known, tokens: own.tokens, now: time.Now})
 	gates.Handle("/", fl.listen(h.Handler()))
 	return gates
 }

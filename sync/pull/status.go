@@ -35,6 +35,7 @@ type Device struct {
 	Seq     uint64 `json:"seq"`               // of its last entry here; 0: none
 	Stored  string `json:"stored,omitempty"`  // when its last batch came; left out when the hub no longer knows
 	Contact string `json:"contact,omitempty"` // when it last asked or sent, since the hub's start
+	Revoked bool   `json:"revoked,omitempty"` // the authority has shut it out
 }
 
 // Time returns t as a Status shows it; the zero time is "".

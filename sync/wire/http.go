@@ -16,7 +16,7 @@ const (
 	PathLog       = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
 	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
 	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
-	TypeBatch     = "application/cbor" // of a batch
+	TypeBatch     = "application/cbor" // of a batch and of an order
 	TypeProblem   = "application/problem+json"
 )
 
