@@ -12,7 +12,7 @@ import (
 )
 
 var program = daemon.Program[*config.Kiosk]{
-	Name: "gatekiosk", Defaults: config.DefaultKiosk, Load: config.LoadKiosk, Serve: serve,
+	Name: "gatekiosk", Defaults: config.DefaultKiosk, Load: config.LoadKiosk, Serve: serveOrders,
 }
 
 func main() { program.Main() }

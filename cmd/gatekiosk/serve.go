@@ -20,6 +20,7 @@ import (
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
+	"gatepost/cmd/internal/order"
 	"gatepost/device/gpiochip"
 	"gatepost/device/lamp"
 	"gatepost/device/wall"
@@ -35,8 +36,10 @@ import (
 	"periph.io/x/conn/v3/gpio"
 )
 
-// serve opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing.
-func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
+// serve opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing. It returns
+// order.ErrChanged when it is to begin anew; orders is nil where nobody may send any.
+func serve(ctx context.Context, l order.Layer, orders *order.Keeper, log *slog.Logger) error {
+	c := l.Config
 	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
 	halt, err := openLamps(c, &o) // first, so that no green of a run that was killed outlives it
 	if err != nil {
@@ -70,13 +73,14 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
+	overlay(&o, l, orders)
 	o.Aside = func() ([]uint64, error) { return uplink.SetAside(asideFile(c)) }
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	handOn, err := newUplink(ctx, c, key, j, k, clock, log)
+	handOn, err := newUplink(ctx, c, key, j, k, clock, orders, log)
 	if err != nil {
 		return err
 	}
@@ -95,6 +99,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
+	g.Go(func() error { return runOrders(ctx, orders, k, clock) })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
 	return g.Wait()
 }
@@ -282,7 +287,7 @@ func receiptKey(c *config.Kiosk) (ed25519.PublicKey, error) {
 func asideFile(c *config.Kiosk) string { return filepath.Join(c.Data, "aside") }
 
 // newUplink returns what hands entries on until its context ends.
-func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, log *slog.Logger) (run func(context.Context) error, err error) {
+func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, orders *order.Keeper, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.Uplink.Hub == "" {
 		return func(context.Context) error { return nil }, nil // entries stay here
 	}
@@ -300,12 +305,15 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 			return nil, fmt.Errorf("hub's certificate authority: no certificate in %s", c.Uplink.CA)
 		}
 	}
-	u := uplink.New(j, uplink.Options{
+	o := uplink.Options{
 		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c), Spread: min(10*c.Interval, 5*time.Minute),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
-		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
-	})
-	return u.Run, nil
+		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
+	}
+	if orders != nil {
+		o.Orders = orders
+	}
+	return uplink.New(j, o).Run, nil
 }
 
 // setClock returns what takes the hub's time. It logs a time that is not taken once, until one is.

@@ -35,6 +35,7 @@ type Kiosk struct {
 		Device    string `toml:"device"`
 		Authority string `toml:"authority"`
 		Declarers string `toml:"declarers"`
+		Issuer    string `toml:"issuer"`
 	} `toml:"keys"`
 	Forms struct {
 		Dir       string `toml:"dir"`
@@ -46,6 +47,7 @@ type Kiosk struct {
 		CA         string `toml:"ca"`
 		ReceiptKey string `toml:"receipt_key"`
 		Interval   string `toml:"interval"`
+		Probation  string `toml:"probation"`
 	} `toml:"uplink"`
 	Console struct {
 		Listen string `toml:"listen"`
@@ -61,6 +63,7 @@ type Kiosk struct {
 	Zone     *time.Location `toml:"-"`
 	Retain   time.Duration  `toml:"-"`
 	Interval time.Duration  `toml:"-"`
+	Trial    time.Duration  `toml:"-"` // Uplink.Probation
 	Proxy    *url.URL       `toml:"-"` // nil where there is none
 }
 
@@ -93,6 +96,7 @@ direction = "in"              # in or out
 device = ""                   # PEM of this device's key; empty: DATA/device.key, made at the first start
 authority = ""                # PEM of the authority's public key; empty: what names a person is not kept at all
 declarers = ""                # folder with the public keys whose signed declarations count
+issuer = ""                   # PEM of the public key that signs orders from the authority; empty: none is taken
 
 [forms]
 dir = ""                      # folder with more signed forms, beside those that are built in
@@ -104,6 +108,7 @@ proxy = ""                    # http://host:port, through which the hub is reach
 ca = ""                       # PEM of the certificate authority of the hub
 receipt_key = ""              # PEM of the hub's public key for receipts
 interval = "30s"              # how often to look for the hub when nothing happens
+probation = "10m"             # how long an order may keep a hub out of reach that was not, before it is taken back
 
 [console]
 listen = "127.0.0.1:8080"     # the guard's page; empty: none
@@ -166,6 +171,9 @@ func (k *Kiosk) checkTimes(doc *strict.Doc) {
 	}
 	if k.Interval, err = time.ParseDuration(k.Uplink.Interval); err != nil || k.Interval < time.Second {
 		doc.Fault("uplink.interval", "%q is no duration of a second or more", k.Uplink.Interval)
+	}
+	if k.Trial, err = time.ParseDuration(k.Uplink.Probation); err != nil || k.Trial < time.Second {
+		doc.Fault("uplink.probation", "%q is no duration of a second or more", k.Uplink.Probation)
 	}
 	if _, err := wall.ParseSource(k.Venue.Clock); err != nil {
 		doc.Fault("venue.clock", "%v", err)
@@ -231,7 +239,7 @@ func loopback(address string) error {
 // resolve makes the paths relative to dir, the folder of the configuration's file.
 func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
-		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
