@@ -41,6 +41,7 @@ func commands() []command {
 		{"salvage", "DIR NEW", "copies what can be read of a damaged journal", salvage},
 		{"demo", "[-for 20s] [-camera SOURCE] [-page ADDRESS]", "shows the whole gate on this machine", runDemo},
 		{"pull", "-hub URL -token FILE [-ca FILE] [-after CURSOR] …", "fetches entries from a hub, as lines of JSON", pullCommand},
+		{"order", "sign … FILE | show ORDER… | put STICK ORDER…", "signs, explains and carries orders to kiosks", orderCommand},
 		{"export", "-journal DIR -key FILE [-dead] STICK", "puts a card's unsent entries onto a USB stick", exportCommand},
 		{"import", "-hub URL [-ca FILE] [-anew] STICK", "hands a USB stick's entries to a hub, and brings receipts back", importCommand},
 	}
