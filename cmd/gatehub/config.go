@@ -34,6 +34,8 @@ devices = ""                     # folder with NAME.pub.pem of each device, and 
                                  # name, venue and area where wanted, and revoked = true to shut it out; read again when it changes; "": DATA/devices
 tokens = ""                      # file with the tokens of those who may pull, one a line, and behind it
                                  # the areas to which it is limited: TOKEN Quang Minh, Mê Linh; "": DATA/token, made once
+issuer = ""                      # PEM of the public key that signs orders: what else lies in DATA/orders is left out; "": it is not
+                                 # checked here, but by every gate
 keeper = ""                      # the consumer that must have taken an entry before a receipt for it is signed; "": none
 receipt_key = ""                 # PEM of the key that signs receipts; "": DATA/receipt.key, made once
 tls_cert = ""                    # PEM of the hub's certificate and key; "": DATA/tls with ca.pem for the
@@ -52,6 +54,7 @@ type config struct {
 	Areas      []string `toml:"areas"`
 	Devices    string   `toml:"devices"`
 	Tokens     string   `toml:"tokens"`
+	Issuer     string   `toml:"issuer"`
 	Keeper     string   `toml:"keeper"`
 	ReceiptKey string   `toml:"receipt_key"`
 	TLSCert    string   `toml:"tls_cert"`
@@ -132,7 +135,7 @@ func checkAddress(doc *strict.Doc, key, address string) {
 
 // resolve makes the paths relative to dir, and fills in those that follow from data.
 func (c *config) resolve(dir string) {
-	for _, p := range []*string{&c.Data, &c.Devices, &c.Tokens, &c.ReceiptKey, &c.TLSCert, &c.TLSKey} {
+	for _, p := range []*string{&c.Data, &c.Devices, &c.Tokens, &c.Issuer, &c.ReceiptKey, &c.TLSCert, &c.TLSKey} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

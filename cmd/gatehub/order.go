@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"gatepost/cmd/internal/keyfile"
 	"gatepost/storage/entry"
 	"gatepost/sync/wire"
 )
@@ -23,13 +25,13 @@ const (
 	maxOrders   = 1000 // files in the folder
 )
 
-// orders are what the hub has for kiosks: the files of its orders folder, which are read again when it changes. The hub
-// cannot tell who signed them; every kiosk can.
+// orders are what the hub has for kiosks: the files of its orders folder, which are read again when it changes.
 type orders struct {
-	dir  string
-	area func(device string) string
-	now  func() time.Time
-	log  *slog.Logger
+	dir    string
+	issuer ed25519.PublicKey // who signs them; nil: every kiosk checks, and the hub does not
+	area   func(device string) string
+	now    func() time.Time
+	log    *slog.Logger
 
 	mu    sync.Mutex // guards what follows
 	stamp string     // of the folder when it was last read
@@ -40,6 +42,20 @@ type orders struct {
 type heldOrder struct {
 	wire.Order
 	raw []byte
+}
+
+// openOrders reads the folder for the first time. The caller sets area.
+func openOrders(c *config, log *slog.Logger) (o *orders, err error) {
+	o = &orders{dir: filepath.Join(c.Data, "orders"), now: time.Now, log: log}
+	if c.Issuer != "" {
+		if o.issuer, err = keyfile.Public(c.Issuer); err != nil {
+			return nil, fmt.Errorf("orders' issuer: %w", err)
+		}
+	}
+	if err := o.read(); err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	return o, nil
 }
 
 // follow reads the folder whenever it changes, until ctx ends.
@@ -68,6 +84,9 @@ func (o *orders) read() error {
 	serials := map[string]entry.Hash{}
 	for _, name := range names {
 		held, err := readOrder(filepath.Join(o.dir, name))
+		if err == nil && o.issuer != nil {
+			err = held.Verify(o.issuer)
+		}
 		if err == nil {
 			if other, taken := serials[held.String()]; taken && other != held.Hash() {
 				err = fmt.Errorf("another file is %v, too: a change needs a higher serial", held)

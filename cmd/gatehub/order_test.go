@@ -153,6 +153,17 @@ func TestOrdersAreStaged(t *testing.T) {
 	if len(digests) != 3 {
 		t.Errorf("%d sets of orders, want 3", len(digests))
 	}
+	o.issuer, o.stamp = issuer.Public().(ed25519.PublicKey), ""
+	if must(t, o.read()); len(o.all) != 3 {
+		t.Errorf("the issuer's own: %d orders", len(o.all))
+	}
+	stranger, _, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	o.issuer, o.stamp = stranger, ""
+	if must(t, o.read()); len(o.all) != 0 {
+		t.Errorf("another issuer's: %d orders", len(o.all))
+	}
+	o.issuer = nil
 	policy(4, 50, "Mê Linh")
 	must(t, o.read())
 	n := 0

@@ -44,9 +44,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	down := &orders{dir: filepath.Join(c.Data, "orders"), now: time.Now, log: log}
-	if err := down.read(); err != nil {
-		return fmt.Errorf("read orders: %w", err)
+	down, err := openOrders(c, log)
+	if err != nil {
+		return err
 	}
 	pace := hub.NewPace(time.Now, rand.Float64)
 	h, err := hub.Open(ctx, hub.Options{
