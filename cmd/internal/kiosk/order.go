@@ -30,13 +30,13 @@ func (k *Kiosk) Online() bool {
 	return k.uplink.Online && k.uplink.Problem == ""
 }
 
-// Idle implements order.Gate: no verdict stands, and no question waits for its answers.
+// Idle implements order.Gate: no verdict stands, no question waits for its answers, and no stick is in.
 func (k *Kiosk) Idle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxBusy)
 	defer cancel()
 	for {
 		k.mu.Lock()
-		busy, changed := len(k.pending) > 0, k.changed
+		busy, changed := len(k.pending) > 0 || k.stick != "", k.changed
 		for _, s := range k.shown {
 			busy = busy || s.Verdict != entry.Failed // which stands until it is mended
 		}

@@ -63,12 +63,11 @@ func (k *Kiosk) exchangeStick(ctx context.Context, dir string, key ed25519.Priva
 	if receiptKey != nil {
 		receipt = uplink.TakeReceipts(k.Journal, receiptKey, k.Device, dir)
 	}
-	orders := k.takeOrders(dir)
 	err = uplink.Export(ctx, k.Journal, key, dir, func(done, all uint64) {
 		total = all
 		k.setStick(fmt.Sprintf("USB: %s / %s", thousands(done), thousands(all)))
 	})
-	return total, errors.Join(receipt, orders, err)
+	return total, errors.Join(receipt, err, k.takeOrders(dir))
 }
 
 // stickFailed tells the guard, and the journal where it is more than a matter of another stick.
