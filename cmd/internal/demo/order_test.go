@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
+	"gatepost/sync/uplink"
 	"gatepost/sync/wire"
 )
 
@@ -197,4 +199,82 @@ func TestRevoked(t *testing.T) {
 	d.must(t, os.WriteFile(place, text, 0o600))
 	d.must(t, await(t.Context(), time.Minute, "the last receipt", d.settled))
 	d.whole(t)
+}
+
+// A stick carries the hub's orders for its devices: the real importer asks with a token, the bytes are the issuer's own, and
+// what the hub no longer has goes from the stick.
+func TestOrdersByStick(t *testing.T) {
+	d := newGate(t, demoLanes(""))
+	i := newIssuer(t, d)
+	b, err := programs()
+	d.must(t, err)
+	d.must(t, b.build(t.Context(), "gatectl"))
+	d.must(t, d.hub.start())
+	d.must(t, await(t.Context(), time.Minute, "the hub", func() bool {
+		c, err := d.hubClient()
+		if err != nil {
+			return false
+		}
+		defer c.CloseIdleConnections()
+		r, err := c.Get(d.hubURL)
+		if err == nil {
+			r.Body.Close()
+		}
+		return err == nil
+	}))
+	key, err := keyfile.Public(filepath.Join(d.kioskData, "device.pub.pem"))
+	d.must(t, err)
+	id, dir := entry.DeviceID(key), t.TempDir()
+	d.must(t, os.MkdirAll(filepath.Join(dir, "GATEPOST", id), 0o755))
+	carry := func(want int, more ...string) string {
+		t.Helper()
+		out, err := exec.Command(b.path("gatectl"), append(append([]string{"import", "-hub", d.hubURL, "-ca", d.ca}, more...), dir)...).CombinedOutput()
+		if (err == nil) != (want == 0) {
+			t.Errorf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	stick := func() (list []string) {
+		t.Helper()
+		s, err := uplink.OpenStick(dir)
+		d.must(t, err)
+		defer s.Close()
+		raws, err := s.Orders(id)
+		d.must(t, err)
+		for _, raw := range raws {
+			o, err := wire.ParseOrder(raw)
+			d.must(t, err)
+			d.must(t, o.Verify(i.key.Public().(ed25519.PublicKey)))
+			list = append(list, o.String())
+		}
+		slices.Sort(list)
+		return list
+	}
+	i.put("policy", wire.Order{Kind: wire.OrderPolicy, Serial: 1, Areas: []string{"Mê Linh"}, Body: []byte("x")}, nil)
+	i.put("elsewhere", wire.Order{Kind: wire.OrderTrust, Serial: 1, Areas: []string{"Sóc Sơn"}, Body: []byte("x")}, nil)
+	i.put("roster", wire.Order{Kind: wire.OrderRoster, Name: "shift", Serial: 4, Body: []byte("x")}, nil)
+	var out string
+	d.must(t, await(t.Context(), time.Minute, "the orders", func() bool {
+		out = carry(0, "-token", d.token)
+		return strings.Contains(out, "2 orders put onto the stick")
+	}))
+	if got := stick(); !slices.Equal(got, []string{"policy 1", "roster/shift 4"}) {
+		t.Errorf("on the stick: %v", got)
+	}
+	d.must(t, os.Remove(filepath.Join(d.hubData, "orders", "roster.order")))
+	d.must(t, await(t.Context(), time.Minute, "the end of the roster", func() bool {
+		return strings.Contains(carry(0, "-token", d.token), "1 orders put onto the stick")
+	}))
+	if got := stick(); !slices.Equal(got, []string{"policy 1"}) {
+		t.Errorf("on the stick: %v", got)
+	}
+	carry(0) // without a token, what lies there stays
+	wrong := filepath.Join(dir, "wrong")
+	d.must(t, os.WriteFile(wrong, []byte("a-token-that-nobody-knows\n"), 0o600))
+	if out := carry(1, "-token", wrong); !strings.Contains(out, "a token is needed (401)") || strings.Contains(out, "nobody-knows") {
+		t.Errorf("a wrong token: %s", out)
+	}
+	if got := stick(); !slices.Equal(got, []string{"policy 1"}) {
+		t.Errorf("on the stick: %v", got)
+	}
 }
