@@ -77,10 +77,7 @@ func overlay(o *kiosk.Options, l order.Layer, orders *order.Keeper) {
 		o.Policy = *l.Policy
 	}
 	if l.Declarers != nil {
-		o.Trust.Declarers = nil
-		for _, key := range l.Declarers {
-			o.Trust.Declarers = append(o.Trust.Declarers, key)
-		}
+		o.Trust.Declarers = l.Declarers
 	}
 	for ref, f := range l.Forms {
 		o.Forms[ref] = f

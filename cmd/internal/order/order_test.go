@@ -560,7 +560,9 @@ func (l *life) live() (k *Keeper, alive bool) {
 		k.Close()
 	}()
 	k.folder.step = func(what string) error {
-		l.steps = append(l.steps, what)
+		if l.steps = append(l.steps, what); len(l.steps) > 500 {
+			l.t.Fatalf("no end: %+v", k.s)
+		}
 		if len(l.steps) == l.kill {
 			panic(killed{what})
 		}
@@ -586,6 +588,15 @@ func (l *life) live() (k *Keeper, alive bool) {
 			return k, true
 		}
 		k.begin(name, true)
+	}
+}
+
+// whole lives until nothing kills any more.
+func (l *life) whole() *Keeper {
+	for {
+		if k, alive := l.live(); alive {
+			return k
+		}
 	}
 }
 
@@ -615,23 +626,18 @@ func TestKilledAtEveryStep(t *testing.T) {
 			sign(t, wire.OrderPolicy, 2, policy("look")),
 		}
 	}
-	whole := &life{t: t, dir: t.TempDir(), raws: raws()[:2]}
-	whole.live()
-	whole.raws = raws()
-	whole.live()
-	if len(whole.steps) < 30 {
-		t.Fatalf("only %d steps: %q", len(whole.steps), whole.steps)
+	calm := &life{t: t, dir: t.TempDir(), raws: raws()[:2]}
+	calm.live()
+	calm.raws = raws()
+	calm.live()
+	if len(calm.steps) < 30 {
+		t.Fatalf("only %d steps: %q", len(calm.steps), calm.steps)
 	}
-	for kill := 1; kill <= len(whole.steps); kill++ {
+	for kill := 1; kill <= len(calm.steps); kill++ {
 		l := &life{t: t, dir: t.TempDir(), raws: raws()[:2], kill: kill}
-		k, alive := l.live()
-		for !alive {
-			k, alive = l.live()
-		}
+		l.whole()
 		l.raws = raws()
-		for k, alive = l.live(); !alive; {
-			k, alive = l.live()
-		}
+		k := l.whole()
 		policy, config := k.s.Slots["policy"], k.s.Slots["config"]
 		if policy.Current != 2 || policy.Had != 2 || config.Current != 0 || config.Had != 1 || k.s.Trial != nil || !strings.Contains(config.Trouble, "taken back") {
 			t.Errorf("killed at step %d, %s: %+v", kill, l.steps[kill-1], k.s)
@@ -644,7 +650,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Errorf("killed at step %d: the bad order's file stays", kill)
 		}
 	}
-	t.Logf("killed at each of %d steps", len(whole.steps))
+	t.Logf("killed at each of %d steps", len(calm.steps))
 }
 
 // A folder that cannot be written takes nothing and loses nothing.
