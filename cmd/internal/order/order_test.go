@@ -437,9 +437,22 @@ direction = "out"
 			take(t, k, raw)
 		}
 		var l Layer
-		for range all {
+		for range 4 { // a roster and an update do not stop the gate
 			l = run(t, k, g)
 		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if err := k.Run(ctx, g, at(morning)); err != nil {
+			t.Fatal(err)
+		}
+		for name, s := range k.s.Slots {
+			if s.Current != 1 || s.Next != 0 {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+		k.Close()
+		k = open(t, dir)
+		l = k.Start()
 		if l.Policy.Unprovable != "refuse" || len(l.Declarers) != 2 || l.Forms["visit/3"].Title.EN != "Visitor" {
 			t.Errorf("%+v", l)
 		}

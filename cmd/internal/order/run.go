@@ -161,7 +161,8 @@ func (k *Keeper) giveUp(why string) bool {
 	return true
 }
 
-// due returns the slot of an order that the gate must begin anew with, "" when there is none. What is over is refused.
+// due returns the slot of an order that the gate must begin anew with, "" when there is none. What is over is refused, and
+// what changes nothing at the gate stands at once.
 func (k *Keeper) due(now time.Time) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -185,12 +186,19 @@ func (k *Keeper) due(now time.Time) string {
 		case o.Over(now):
 			k.must(k.s.refuse(name, serial, "it was to be taken until "+o.Until.Format(time.RFC3339)))
 			k.wake()
+		case o.Begun(now) && !changesGate(o.Kind):
+			if err := k.commit(k.s.begin(name, false).pass()); err != nil {
+				k.Log.Error("order waits", "slot", name, "error", err)
+			}
 		case o.Begun(now):
 			return name
 		}
 	}
 	return ""
 }
+
+// changesGate reports whether a gate runs in another way with an order of that kind; others are only kept.
+func changesGate(kind string) bool { return kind != wire.OrderRoster && kind != wire.OrderUpdate }
 
 // begin puts the next order of a slot on trial. False: that is not on the disk, so nothing has changed.
 func (k *Keeper) begin(name string, online bool) bool {
