@@ -549,7 +549,7 @@ type killed struct{ step string }
 // A life is a kiosk between a hub that has three orders and a killer. Of the orders, config 1 keeps the hub out of reach.
 type life struct {
 	t     *testing.T
-	dir   string
+	opt   Options
 	raws  [][]byte
 	steps []string
 	kill  int // at which step; 0: never
@@ -559,7 +559,7 @@ type life struct {
 
 // live goes on until every order has had its end. A kill ends it in the middle.
 func (l *life) live() (k *Keeper, alive bool) {
-	k, err := Open(options(l.t, l.dir))
+	k, err := Open(l.opt)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -632,30 +632,30 @@ func (l *life) check(k *Keeper, layer Layer) {
 
 // Whatever step a kill comes at, everything ends as without it: the good orders stand, the bad one is taken back.
 func TestKilledAtEveryStep(t *testing.T) {
-	raws := func() [][]byte {
-		return [][]byte{
-			sign(t, wire.OrderPolicy, 1, policy("refuse")),
-			sign(t, wire.OrderConfig, 1, "schema = 1\nuplink.hub = \"https://wrong.example\"\n"),
-			sign(t, wire.OrderPolicy, 2, policy("look")),
-		}
+	all := [][]byte{
+		sign(t, wire.OrderPolicy, 1, policy("refuse")),
+		sign(t, wire.OrderConfig, 1, "schema = 1\nuplink.hub = \"https://wrong.example\"\n"),
+		sign(t, wire.OrderPolicy, 2, policy("look")),
 	}
-	calm := &life{t: t, dir: t.TempDir(), raws: raws()[:2]}
+	opt := options(t, t.TempDir())
+	calm := &life{t: t, opt: opt, raws: all[:2]}
 	calm.live()
-	calm.raws = raws()
+	calm.raws = all
 	calm.live()
 	if len(calm.steps) < 30 {
 		t.Fatalf("only %d steps: %q", len(calm.steps), calm.steps)
 	}
 	for kill := 1; kill <= len(calm.steps); kill++ {
-		l := &life{t: t, dir: t.TempDir(), raws: raws()[:2], kill: kill}
+		opt.Dir = t.TempDir()
+		l := &life{t: t, opt: opt, raws: all[:2], kill: kill}
 		l.whole()
-		l.raws = raws()
+		l.raws = all
 		k := l.whole()
 		policy, config := k.s.Slots["policy"], k.s.Slots["config"]
 		if policy.Current != 2 || policy.Had != 2 || config.Current != 0 || config.Had != 1 || k.s.Trial != nil || !strings.Contains(config.Trouble, "taken back") {
 			t.Errorf("killed at step %d, %s: %+v", kill, l.steps[kill-1], k.s)
 		}
-		names, err := os.ReadDir(l.dir)
+		names, err := os.ReadDir(opt.Dir)
 		if err != nil {
 			t.Fatal(err)
 		}
