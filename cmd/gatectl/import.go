@@ -19,10 +19,11 @@ import (
 	"gatepost/sync/wire"
 )
 
-const importHelp = `usage: gatectl import -hub URL [-ca FILE] [-anew] STICK
+const importHelp = `usage: gatectl import -hub URL [-ca FILE] [-token FILE] [-anew] STICK
 
 Hands the batches on the stick that is mounted at STICK to a hub, and leaves the hub's receipts on it for the kiosks.
-No password is needed: a batch proves itself. Doing it twice does no harm.
+No password is needed: a batch proves itself. With a token of those who may pull, the hub's orders for the devices on the
+stick travel back, too. Doing it twice does no harm.
 Exit status: 0 the hub holds all of it, 1 not all, 2 usage.
 
 `
@@ -40,6 +41,7 @@ type importer struct {
 	hub    string
 	client *http.Client
 	stick  *uplink.Stick
+	token  string // with which orders are asked for, "" = none are
 	anew   bool
 }
 
@@ -55,6 +57,7 @@ func importCommand(ctx context.Context, e env, args []string) int {
 	m := importer{env: e}
 	fs.StringVar(&m.hub, "hub", "", "address of the hub, `URL` as https://127.0.0.1:8443")
 	ca := fs.String("ca", "", "PEM `FILE` of the hub's certificate authority; left out: the system's")
+	token := fs.String("token", "", "`FILE` with a token of the hub, to bring its orders back")
 	fs.BoolVar(&m.anew, "anew", false, "a hub that holds nothing of a device takes what is on the stick, though the entries before it are nowhere any more")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
@@ -64,6 +67,9 @@ func importCommand(ctx context.Context, e env, args []string) int {
 	}
 	var err error
 	if m.client, err = importClient(*ca); err != nil {
+		return fail(e, "import", err)
+	}
+	if m.token, err = readToken(*token); err != nil {
 		return fail(e, "import", err)
 	}
 	if m.stick, err = uplink.OpenStick(fs.Arg(0)); err != nil {
@@ -144,7 +150,10 @@ func (m *importer) device(ctx context.Context, id string) (t tally, err error) {
 		return t, err
 	}
 	fmt.Fprintf(m.out, "%s: %d entries taken, %d already there, %d files refused, the hub holds up to %d\n", id, t.taken, t.there, t.refused, state.Seq)
-	return t, m.stick.Answer(state, t.behind)
+	if err := m.stick.Answer(state, t.behind); err != nil || m.token == "" {
+		return t, err
+	}
+	return t, m.orders(ctx, id)
 }
 
 // batch hands one batch to the hub, which stands at state, and returns where it stands then.

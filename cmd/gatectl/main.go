@@ -42,6 +42,7 @@ func commands() []command {
 		{"demo", "[-for 20s] [-camera SOURCE] [-page ADDRESS]", "shows the whole gate on this machine", runDemo},
 		{"pull", "-hub URL -token FILE [-ca FILE] [-into URL] …", "fetches entries from a hub, as lines of JSON or into PostgreSQL", pullCommand},
 		{"trace", "-hub URL -token FILE -key FILE -case NUMBER …", "opens seals for a case: who passed, or where somebody did", traceCommand},
+		{"order", "sign … FILE | show ORDER… | put STICK ORDER…", "signs, explains and carries orders to kiosks", orderCommand},
 		{"export", "-journal DIR -key FILE [-dead] STICK", "puts a card's unsent entries onto a USB stick", exportCommand},
 		{"enrol", "-key FILE -hub URL … -out DIR | show FILE…", "makes or explains the codes that make a gate of a unit", enrolCommand},
 		{"import", "-hub URL [-ca FILE] [-anew] STICK", "hands a USB stick's entries to a hub, and brings receipts back", importCommand},

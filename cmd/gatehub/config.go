@@ -31,8 +31,10 @@ timezone = "Asia/Ho_Chi_Minh"    # where a day begins and ends
 areas = []                       # the order of areas on the page; others follow by name
 
 devices = ""                     # folder with NAME.pub.pem of each device, and beside it NAME.toml with
-                                 # name, venue and area where wanted; read again when it changes; "": DATA/devices
-issuer = ""                      # PEM of the public key whose enrolment codes make gates of units; "": none do
+                                 # name, venue and area where wanted, and revoked = true to shut it out; read again when it changes;
+                                 # "": DATA/devices
+issuer = ""                      # PEM of the public key that signs enrolment codes, which make gates of units, and orders; "": nobody
+                                 # enrols here, and what lies in DATA/orders is checked by every gate alone
 tokens = ""                      # file with the tokens of those who may pull, one a line, and behind it
                                  # the areas to which it is limited: TOKEN Quang Minh, Mê Linh; "": DATA/token, made once
 keeper = ""                      # the consumer that must have taken an entry before a receipt for it is signed; "": none

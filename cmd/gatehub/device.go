@@ -50,6 +50,7 @@ type record struct {
 	Name       string   `toml:"name"`
 	Venue      string   `toml:"venue"`
 	Area       string   `toml:"area"`
+	Revoked    bool     `toml:"revoked,omitempty"`     // the authority has shut it out
 	Enrolments []string `toml:"enrolments,omitempty"`  // ids of the enrolments that it has used, the latest last
 	Enrolled   string   `toml:"enrolled,omitempty"`    // when it used that one, RFC 3339
 	ReplacedBy string   `toml:"replaced_by,omitempty"` // id of the device that stands in its place now
@@ -72,6 +73,13 @@ func (d *devices) ReplacedBy(id string) string {
 
 // Replaced tells whether another device has taken a device's place.
 func (d *devices) Replaced(id string) bool { return d.ReplacedBy(id) != "" }
+
+// Revoked reports whether the authority has shut a device out.
+func (d *devices) Revoked(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all[id].Revoked
+}
 
 // follow reads the folder whenever it changes, until ctx ends, and tells changed where each gate stands.
 func (d *devices) follow(ctx context.Context, changed func(map[string]view.Place)) {
@@ -115,12 +123,13 @@ func (d *devices) read() (map[string]view.Place, error) {
 			faulty = name
 			continue
 		}
+		id := entry.DeviceID(key)
 		r, err := readRecord(filepath.Join(d.dir, name+".toml"), name)
 		if err != nil {
 			d.log.Error("device's place left out", "name", name, "error", err)
 			faulty = name
+			r.Revoked = d.Revoked(id) // a slip of the pen lets nobody in again
 		}
-		id := entry.DeviceID(key)
 		all[id], places[id] = known{name, key, r}, view.Place{Name: r.Name, Venue: r.Venue, Area: r.Area}
 	}
 	d.mu.Lock()

@@ -22,10 +22,9 @@ const lookBack = 20_000
 
 // fleet knows where each device stands and when it was last heard, for the status and for tokens with areas.
 type fleet struct {
-	hub *hub.Hub
-	now func() time.Time
-	// replacedBy tells which device has taken one's place, "" for none.
-	replacedBy func(device string) string
+	hub   *hub.Hub
+	now   func() time.Time
+	known *devices
 
 	mu     sync.Mutex // guards what follows
 	places map[string]view.Place
@@ -39,8 +38,8 @@ type heard struct {
 	contact time.Time // since the hub's start
 }
 
-func newFleet(h *hub.Hub, now func() time.Time, replacedBy func(device string) string) *fleet {
-	return &fleet{hub: h, now: now, replacedBy: replacedBy, heard: map[string]heard{}}
+func newFleet(h *hub.Hub, now func() time.Time, d *devices) *fleet {
+	return &fleet{hub: h, now: now, known: d, heard: map[string]heard{}}
 }
 
 // place notes where the devices stand.
@@ -121,9 +120,9 @@ func (f *fleet) devices(ctx context.Context) ([]pull.Device, error) {
 			h.seq = s.Seq
 		}
 		all = append(all, pull.Device{
-			ID: id, Name: p.Name, Venue: p.Venue, Area: p.Area,
+			ID: id, Name: p.Name, Venue: p.Venue, Area: p.Area, Revoked: f.known.Revoked(id),
 			Seq: h.seq, Stored: pull.Time(h.stored), Contact: pull.Time(h.contact),
-			ReplacedBy: f.replacedBy(id),
+			ReplacedBy: f.known.ReplacedBy(id),
 		})
 	}
 	return all, nil

@@ -21,14 +21,14 @@ import (
 // secrets are what the hub proves itself with, and what others prove themselves with to it.
 type secrets struct {
 	receipt ed25519.PrivateKey
-	issuer  ed25519.PublicKey // whose enrolments count; nil: none do
+	issuer  ed25519.PublicKey // whose enrolments and orders count; nil: nobody enrols, and gates alone check orders
 	tokens  pull.Tokens
 	cert    tls.Certificate
 }
 
 // prepare makes the folders and every key that the configuration does not name and nobody has made yet.
 func prepare(c *config, log *slog.Logger) (*secrets, error) {
-	for _, dir := range []string{c.Data, c.Devices} {
+	for _, dir := range []string{c.Data, c.Devices, filepath.Join(c.Data, "orders")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder: %w", err)
 		}

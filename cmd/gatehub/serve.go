@@ -45,10 +45,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	down, err := openOrders(c, own.issuer, log)
+	if err != nil {
+		return err
+	}
 	pace := hub.NewPace(time.Now, rand.Float64)
 	h, err := hub.Open(ctx, hub.Options{
 		Dir: filepath.Join(c.Data, "log"), Engine: c.Engine, Devices: known.Key, ReceiptKey: own.receipt, Now: time.Now, Log: log,
-		Kept: keeper(c, consumers), Replaced: known.Replaced, Pace: pace,
+		Kept: keeper(c, consumers), Replaced: known.Replaced, Revoked: known.Revoked, Orders: down.Digest, Pace: pace,
 	})
 	if err != nil {
 		return err
@@ -66,7 +70,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	fl := newFleet(h, time.Now, known.ReplacedBy)
+	fl := newFleet(h, time.Now, known)
+	down.area = fl.area
 	place := func(places map[string]view.Place) {
 		fl.place(places)
 		if err := v.SetPlaces(ctx, places); err != nil {
@@ -78,6 +83,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 
 	g, ctx := errgroup.WithContext(ctx) // ends with the first listener that fails, or with ctx
 	g.Go(func() error { known.follow(ctx, place); return nil })
+	g.Go(func() error { down.follow(ctx); return nil })
 	g.Go(func() error {
 		supervise.Run(ctx, log, "view", func(ctx context.Context) error {
 			return desk.Follow(ctx, h, v, d.Changed)
@@ -88,7 +94,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		supervise.Run(ctx, log, "fleet", fl.follow, func(error) {})
 		return nil
 	})
-	gates := routes(h, own, fl, consumers, log)
+	gates := routes(h, own, fl, down, consumers, log)
 	gates.Handle(wire.PathEnrol, &enroller{
 		devices: known, issuer: own.issuer, receipt: own.receipt.Public().(ed25519.PublicKey), now: time.Now, changed: place, state: h.State, log: log,
 	})
@@ -99,7 +105,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 }
 
 // routes is what gates and pullers may ask for.
-func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log *slog.Logger) *http.ServeMux {
+func routes(h *hub.Hub, own *secrets, fl *fleet, down *orders, consumers *pull.Consumers, log *slog.Logger) *http.ServeMux {
 	gates := http.NewServeMux()
 	puller := pull.New(pull.Options{
 		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Release: h.Release, Out: log,
@@ -107,6 +113,7 @@ func routes(h *hub.Hub, own *secrets, fl *fleet, consumers *pull.Consumers, log 
 	for _, path := range []string{wire.PathLog, wire.PathConsumers, wire.PathStatus, wire.PathReleases} {
 		gates.Handle(path, puller)
 	}
+	gates.Handle(wire.PathDevice+"{id}"+wire.OrdersOf, &orderHandler{orders: down, known: h.Known, tokens: own.tokens, now: time.Now})
 	gates.Handle("/", fl.listen(h.Handler()))
 	return gates
 }

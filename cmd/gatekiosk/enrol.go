@@ -19,11 +19,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// An enrolment is what made a gate of this unit. The zero enrolment is of a gate whose configuration says all.
+type enrolment struct {
+	store *enrol.Store
+	again func() // called when a later enrolment was taken, to begin anew
+}
+
 // serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew
 // with each later one.
 func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if !c.Enrol {
-		return serveGate(ctx, c, nil, nil, log)
+		return serveOrders(ctx, c, enrolment{}, log)
 	}
 	var issuer ed25519.PublicKey
 	if c.Keys.Issuer != "" {
@@ -51,7 +57,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 			return err
 		}
 		once, again := context.WithCancel(ctx)
-		err := serveGate(once, &own, store, again, log)
+		err := serveOrders(once, &own, enrolment{store, again}, log)
 		again()
 		if err != nil {
 			return err

@@ -22,6 +22,7 @@ import (
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
+	"gatepost/cmd/internal/order"
 	"gatepost/device/gpiochip"
 	"gatepost/device/lamp"
 	"gatepost/device/wall"
@@ -37,9 +38,10 @@ import (
 	"periph.io/x/conn/v3/gpio"
 )
 
-// serveGate opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing. Where
-// the gate was enrolled, store says more than c, and again is called when a later enrolment was taken.
-func serveGate(ctx context.Context, c *config.Kiosk, store *enrol.Store, again func(), log *slog.Logger) error {
+// serveGate opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing. It returns
+// order.ErrChanged when it is to begin anew; orders is nil where nobody may send any.
+func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrolment, log *slog.Logger) error {
+	c := l.Config
 	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
 	halt, err := openLamps(c, &o) // first, so that no green of a run that was killed outlives it
 	if err != nil {
@@ -73,8 +75,9 @@ func serveGate(ctx context.Context, c *config.Kiosk, store *enrol.Store, again f
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
-	if store != nil {
-		o.Enrol = enrol.NewReader(store, clock.Stamp, again).Read
+	overlay(&o, l, orders)
+	if e.store != nil {
+		o.Enrol = enrol.NewReader(e.store, clock.Stamp, e.again).Read
 	}
 	o.Aside = func() ([]uint64, error) { return uplink.SetAside(asideFile(c)) }
 	k, err := kiosk.New(o)
@@ -82,7 +85,7 @@ func serveGate(ctx context.Context, c *config.Kiosk, store *enrol.Store, again f
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	handOn, err := newUplink(ctx, c, store, key, j, k, clock, log)
+	handOn, err := newUplink(ctx, c, key, j, k, clock, orders, e.store, log)
 	if err != nil {
 		return err
 	}
@@ -101,6 +104,7 @@ func serveGate(ctx context.Context, c *config.Kiosk, store *enrol.Store, again f
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
+	g.Go(func() error { return runOrders(ctx, orders, k, clock) })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
 	return g.Wait()
 }
@@ -313,7 +317,7 @@ func receiptKey(c *config.Kiosk) (ed25519.PublicKey, error) {
 func asideFile(c *config.Kiosk) string { return filepath.Join(c.Data, "aside") }
 
 // newUplink returns what hands entries on until its context ends.
-func newUplink(ctx context.Context, c *config.Kiosk, store *enrol.Store, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, log *slog.Logger) (run func(context.Context) error, err error) {
+func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, orders *order.Keeper, enrolled *enrol.Store, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.Uplink.Hub == "" {
 		return func(context.Context) error { return nil }, nil // entries stay here
 	}
@@ -331,15 +335,18 @@ func newUplink(ctx context.Context, c *config.Kiosk, store *enrol.Store, key ed2
 			return nil, fmt.Errorf("hub's certificate authority: no certificate in %s", c.Uplink.CA)
 		}
 	}
-	options := uplink.Options{
+	o := uplink.Options{
 		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c), Spread: min(10*c.Interval, 5*time.Minute),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
-		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
+		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
 	}
-	if store != nil {
-		options = store.Uplink(options)
+	if orders != nil {
+		o.Orders = orders
 	}
-	return uplink.New(j, options).Run, nil
+	if enrolled != nil {
+		o = enrolled.Uplink(o)
+	}
+	return uplink.New(j, o).Run, nil
 }
 
 // setClock returns what takes the hub's time. It logs a time that is not taken once, until one is.

@@ -105,8 +105,8 @@ func unreadable(err error) wire.Problem {
 
 func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	if _, ok := h.opt.Devices(id); !ok {
-		unknownDevice().Write(w)
+	if _, err := h.Known(id); err != nil {
+		h.answer(w, wire.State{}, err)
 		return
 	}
 	nonce := r.URL.Query().Get("nonce")
@@ -122,6 +122,9 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 	} else if nonce != "" {
 		t := wire.NewTime(h.opt.ReceiptKey, id, nonce, h.opt.Now())
 		s.Time = &t
+	}
+	if h.opt.Orders != nil && err == nil {
+		s.Orders = h.opt.Orders(id)
 	}
 	h.answer(w, s, err)
 }

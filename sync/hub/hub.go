@@ -38,6 +38,8 @@ type Options struct {
 	ReceiptKey ed25519.PrivateKey                        // signs receipts
 	Now        func() time.Time                          // the time in receipts
 	Kept       func() (place uint64, named bool)         // how far the consumer has come who is named the keeper; nil: nobody is
+	Revoked    func(id string) bool                      // the authority has shut this device out; nil: none
+	Orders     func(device string) string                // names the set of orders for a device, for its contact; nil: there are none
 	Replaced   func(device string) bool                  // another device has taken this one's place; nil: unknown
 	Pace       *Pace                                     // says when those come again who are sent away; nil: soon
 	Log        *slog.Logger

@@ -103,9 +103,9 @@ func (h *Hub) check(raw []byte) (wire.Batch, error) {
 	if err != nil {
 		return b, problem(wire.ProblemBatch, http.StatusBadRequest, "not a batch", err.Error())
 	}
-	pub, ok := h.opt.Devices(b.Device)
-	if !ok {
-		return b, unknownDevice()
+	pub, err := h.Known(b.Device)
+	if err != nil {
+		return b, err
 	}
 	if err := b.Verify(pub); err != nil {
 		return b, problem(wire.ProblemSignature, http.StatusForbidden, "wrong signature", "")
@@ -284,10 +284,6 @@ func busyHub() wire.Problem {
 func (h *Hub) notStored(device string, err error) wire.Problem {
 	h.opt.Log.Error("batch not stored", "device", device, "error", err)
 	return problem(wire.ProblemStore, http.StatusServiceUnavailable, "not stored", "the log does not answer; send again later")
-}
-
-func unknownDevice() wire.Problem {
-	return problem(wire.ProblemDevice, http.StatusForbidden, "unknown device", "this hub does not know the device's key")
 }
 
 func problem(kind string, status int, title, detail string) wire.Problem {

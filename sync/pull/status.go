@@ -37,6 +37,7 @@ type Device struct {
 	Contact string `json:"contact,omitempty"` // when it last asked or sent, since the hub's start
 	// ReplacedBy is the id of the device that stands in its place now; what it still holds is taken all the same.
 	ReplacedBy string `json:"replaced_by,omitempty"`
+	Revoked    bool   `json:"revoked,omitempty"` // the authority has shut it out
 }
 
 // Time returns t as a Status shows it; the zero time is "".

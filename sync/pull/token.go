@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"gatepost/sync/wire"
 )
 
 const minToken = 16 // characters; a shorter one could be guessed
@@ -83,7 +85,11 @@ func (t Token) everything() bool { return len(t.areas) == 0 }
 
 // sees tells whether the token opens what comes from area: one of its own, or one that lies below, "Own/…".
 func (t Token) sees(area string) bool {
-	return t.everything() || slices.ContainsFunc(t.areas, func(own string) bool {
-		return area == own || strings.HasPrefix(area, own+"/")
-	})
+	return t.everything() || wire.InAreas(area, t.areas)
+}
+
+// Find tells whether word is one of the tokens, and whether it opens what comes from area.
+func (t Tokens) Find(word, area string) (known, sees bool) {
+	i := t.find(word)
+	return i >= 0, i >= 0 && t[i].sees(area)
 }

@@ -55,13 +55,14 @@ func (u *Uplink) contact(ctx context.Context) error {
 	if s.Seq == 0 {
 		u.cursor = u.j.First() - 1
 	}
+	u.down.tell(s.Orders)
 	return nil
 }
 
 // ask makes the request of a contact. Where somebody wants the time, it brings a nonce and hands the hub's time on.
 func (u *Uplink) ask(ctx context.Context) (wire.State, error) {
 	path := wire.PathDevice + u.device
-	if u.OnTime == nil {
+	if u.OnTime == nil && u.Orders == nil {
 		return u.exchange(ctx, http.MethodGet, path, nil)
 	}
 	var random [wire.NonceSize]byte
@@ -81,7 +82,10 @@ func (u *Uplink) ask(ctx context.Context) (wire.State, error) {
 		u.Log.Warn("hub's time does not count", "error", err)
 		return s, nil
 	}
-	u.OnTime(at, trip)
+	u.down.at, u.down.heard = at, time.Now()
+	if u.OnTime != nil {
+		u.OnTime(at, trip)
+	}
 	return s, nil
 }
 

@@ -90,37 +90,56 @@ type refusal struct {
 
 // exchange makes one request and returns the hub's state; its error is a *refusal when the hub answered.
 func (u *Uplink) exchange(ctx context.Context, method, path string, body []byte) (s wire.State, err error) {
-	if !u.anyScheme && !strings.HasPrefix(u.Hub, "https://") {
-		return s, errors.New("hub's address does not begin with https://")
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(u.Hub, "/")+path, bytes.NewReader(body))
-	if err != nil {
-		return s, fmt.Errorf("hub's address: %w", err)
-	}
-	req.Header["User-Agent"] = []string{""} // none: it costs bytes and says nothing
-	if body != nil {
-		req.Header.Set("Content-Type", wire.TypeBatch)
-	}
-	resp, err := u.client.Do(req)
+	answer, err := u.do(ctx, method, path, body, "", maxAnswer)
 	if err != nil {
 		return s, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return s, fmt.Errorf("hub's answer: %w", err)
-	case len(answer) > maxAnswer:
-		return s, fmt.Errorf("hub's answer exceeds %d bytes", maxAnswer)
-	case resp.StatusCode != http.StatusOK:
-		return s, refuse(resp, answer)
 	}
 	if err := json.Unmarshal(answer, &s); err != nil {
 		return s, fmt.Errorf("hub's answer: %w", err)
 	}
 	return s, nil
+}
+
+// do makes one request, with a proof where one is given, and returns an answer of at most max bytes. Its error is a
+// *refusal when the hub answered, and a *disagreement when it has shut this device out.
+func (u *Uplink) do(ctx context.Context, method, path string, body []byte, proof string, max int64) ([]byte, error) {
+	if !u.anyScheme && !strings.HasPrefix(u.Hub, "https://") {
+		return nil, errors.New("hub's address does not begin with https://")
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(u.Hub, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("hub's address: %w", err)
+	}
+	req.Header["User-Agent"] = []string{""} // none: it costs bytes and says nothing
+	if body != nil {
+		req.Header.Set("Content-Type", wire.TypeBatch)
+	}
+	if proof != "" {
+		req.Header.Set(wire.HeaderProof, proof)
+	}
+	resp, err := u.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, max+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("hub's answer: %w", err)
+	case int64(len(answer)) > max:
+		return nil, fmt.Errorf("hub's answer exceeds %d bytes", max)
+	case resp.StatusCode == http.StatusNoContent:
+		return nil, nil
+	case resp.StatusCode != http.StatusOK:
+		r := refuse(resp, answer)
+		if r.Type == wire.ProblemRevoked {
+			return nil, disagree("the hub has shut this device out, entries stay here: %v", r)
+		}
+		return nil, r
+	}
+	return answer, nil
 }
 
 // refuse reads a problem. A proxy on the way may answer with anything.

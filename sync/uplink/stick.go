@@ -24,6 +24,8 @@ const (
 	stickReceipt = "receipt.json"
 	stickAgain   = "again.txt"
 	stickPart    = ".part"
+	stickDown    = "down"
+	stickOrder   = ".order"
 
 	maxReceipt = 4 << 10 // bytes
 	maxNames   = 1 << 16 // of a folder; FAT32 has no more

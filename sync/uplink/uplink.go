@@ -40,6 +40,7 @@ type Options struct {
 	Since      time.Time          // no certificate is checked as of an earlier time: this clock may never have been set
 	Key        ed25519.PrivateKey // the device's
 	ReceiptKey ed25519.PublicKey  // the hub's
+	Orders     Orders             // keeps what the hub has for this device, nil = it is not asked
 	Aside      string             // file that remembers the entries that were set aside, "" = they are forgotten with the program
 
 	Interval         time.Duration // between contacts when there is nothing to send, half more or less; 0 = 1 min
@@ -86,6 +87,7 @@ type Uplink struct {
 	pace   pace   // since the last contact
 	aside  aside  // entries that the hub refused
 	trial  trial  // what it may have got instead of one
+	down   down   // orders that wait at the hub
 
 	news  chan struct{} // the network has changed
 	fails int           // in a row
@@ -147,6 +149,9 @@ func (u *Uplink) Run(ctx context.Context) error {
 			return nil
 		}
 		u.settle(err)
+		if err == nil {
+			u.fetchOrders(ctx)
+		}
 		if !u.wait(ctx, err) {
 			return nil
 		}

@@ -12,12 +12,13 @@ import (
 const (
 	PathBatches   = "/v1/batches"      // POST a batch; 200 with a State
 	PathDevice    = "/v1/devices/"     // GET + id, ?nonce=…: a State
+	OrdersOf      = "/orders"          // behind PathDevice + id, GET ?have=SLOT:SERIAL…: the next Order, or 204
 	PathLog       = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
 	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
 	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
 	PathEnrol     = "/v1/enrol"        // POST a claim, TypeBatch; 200 with a State
 	PathReleases  = "/v1/releases"     // POST a Release before its seals are opened; 201 with a Recorded
-	TypeBatch     = "application/cbor" // of a batch
+	TypeBatch     = "application/cbor" // of a batch and of an order
 	TypeProblem   = "application/problem+json"
 )
 
@@ -27,7 +28,8 @@ type State struct {
 	Seq     uint64         `json:"seq"`
 	Hash    string         `json:"hash,omitempty"`
 	Receipt *entry.Receipt `json:"receipt,omitempty"`
-	Time    *Time          `json:"time,omitempty"` // when the request brought a nonce
+	Time    *Time          `json:"time,omitempty"`   // when the request brought a nonce
+	Orders  string         `json:"orders,omitempty"` // of a contact: names the set of orders for the device; empty: none
 }
 
 // A Problem is an RFC 9457 answer. Type is one of the constants below, below "urn:gatepost:problem:".
@@ -45,6 +47,7 @@ const (
 	ProblemBatch     = "urn:gatepost:problem:batch"     // 400: not a batch, or a broken chain
 	ProblemTooLarge  = "urn:gatepost:problem:too-large" // 413
 	ProblemDevice    = "urn:gatepost:problem:device"    // 403: this hub does not know the device
+	ProblemRevoked   = "urn:gatepost:problem:revoked"   // 403: the authority has shut the device out
 	ProblemSignature = "urn:gatepost:problem:signature" // 403
 	ProblemStep      = "urn:gatepost:problem:step"      // 409: the batch does not go on from the hub's head; contact again
 	ProblemFork      = "urn:gatepost:problem:fork"      // 409: same sequence, another hash; an alarm

@@ -48,6 +48,7 @@ type Kiosk struct {
 		CA         string `toml:"ca"`
 		ReceiptKey string `toml:"receipt_key"`
 		Interval   string `toml:"interval"`
+		Probation  string `toml:"probation"`
 	} `toml:"uplink"`
 	Console struct {
 		Listen string `toml:"listen"`
@@ -63,6 +64,7 @@ type Kiosk struct {
 	Zone     *time.Location `toml:"-"`
 	Retain   time.Duration  `toml:"-"`
 	Interval time.Duration  `toml:"-"`
+	Trial    time.Duration  `toml:"-"` // Uplink.Probation
 	Proxy    *url.URL       `toml:"-"` // nil where there is none
 }
 
@@ -96,7 +98,8 @@ direction = "in"              # in or out
 device = ""                   # PEM of this device's key; empty: DATA/device.key, made at the first start
 authority = ""                # PEM of the authority's public key; empty: what names a person is not kept at all
 declarers = ""                # folder with the public keys whose signed declarations count
-issuer = ""                   # PEM of the public key that signs enrolments; empty: the first one's counts from then on
+issuer = ""                   # PEM of the public key that signs orders from the authority, and enrolments; empty: no order is
+                              # taken, and the first enrolment's issuer counts from then on
 
 [forms]
 dir = ""                      # folder with more signed forms, beside those that are built in
@@ -108,6 +111,7 @@ proxy = ""                    # http://host:port, through which the hub is reach
 ca = ""                       # PEM of the certificate authority of the hub
 receipt_key = ""              # PEM of the hub's public key for receipts
 interval = "30s"              # how often to look for the hub when nothing happens
+probation = "10m"             # how long an order may keep a hub out of reach that was not, before it is taken back
 
 [console]
 listen = "127.0.0.1:8080"     # the guard's page; empty: none
@@ -170,6 +174,9 @@ func (k *Kiosk) checkTimes(doc *strict.Doc) {
 	}
 	if k.Interval, err = time.ParseDuration(k.Uplink.Interval); err != nil || k.Interval < time.Second {
 		doc.Fault("uplink.interval", "%q is no duration of a second or more", k.Uplink.Interval)
+	}
+	if k.Trial, err = time.ParseDuration(k.Uplink.Probation); err != nil || k.Trial < time.Second {
+		doc.Fault("uplink.probation", "%q is no duration of a second or more", k.Uplink.Probation)
 	}
 	if _, err := wall.ParseSource(k.Venue.Clock); err != nil {
 		doc.Fault("venue.clock", "%v", err)

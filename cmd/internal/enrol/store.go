@@ -127,7 +127,7 @@ func (s *Store) Uplink(o uplink.Options) uplink.Options {
 	if s.raw == nil {
 		return o
 	}
-	if len(s.now.Pin) > 0 {
+	if len(s.now.Pin) > 0 && o.CA == nil { // an order may name another authority
 		o.Pin = s.now.Pin
 	}
 	o.Since = s.now.Issued

@@ -149,19 +149,42 @@ func publics(path string) ([]crypto.PublicKey, error) {
 		}
 		return []crypto.PublicKey{key}, nil
 	}
+	return blocks("key "+path, raw)
+}
+
+// Bundle reads Ed25519 public keys in PEM, one behind the other, as an order holds them. Keys of other algorithms are
+// errors, and so is none at all.
+func Bundle(pem []byte) ([]ed25519.PublicKey, error) {
+	all, err := blocks("the text", pem)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]ed25519.PublicKey, len(all))
+	for i, key := range all {
+		k, ok := key.(ed25519.PublicKey)
+		if !ok {
+			return nil, fmt.Errorf("key %d is not an Ed25519 key", i+1)
+		}
+		keys[i] = k
+	}
+	return keys, nil
+}
+
+// blocks reads public keys in PEM; what names them in errors.
+func blocks(what string, raw []byte) ([]crypto.PublicKey, error) {
 	var keys []crypto.PublicKey
 	for block, rest := pem.Decode(raw); block != nil; block, rest = pem.Decode(rest) {
 		if strings.Contains(block.Type, "PRIVATE") {
-			return nil, fmt.Errorf("key %s is a private key, where a public one is wanted: keep it out of here", path)
+			return nil, fmt.Errorf("%s is a private key, where a public one is wanted: keep it out of here", what)
 		}
 		key, err := parse(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("key %s: %q is neither a certificate nor a public key", path, block.Type)
+			return nil, fmt.Errorf("%s: %q is neither a certificate nor a public key", what, block.Type)
 		}
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("key %s holds no public key in PEM (\"BEGIN PUBLIC KEY\")", path)
+		return nil, fmt.Errorf("%s holds no public key in PEM (\"BEGIN PUBLIC KEY\")", what)
 	}
 	return keys, nil
 }

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +155,38 @@ func TestDir(t *testing.T) {
 	}
 	if _, err := keyfile.Dir(filepath.Join(dir, "absent")); err == nil {
 		t.Error("an absent folder has keys")
+	}
+}
+
+// A bundle holds keys that sign, and a slip in one spoils it whole.
+func TestBundle(t *testing.T) {
+	dir := t.TempDir()
+	text := func(kind, name string) []byte {
+		if err := keyfile.Create(dir, name, kind); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, name+".pub.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	one, two, sealing := text("declarer", "one"), text("declarer", "two"), text("authority", "sealing")
+	secret, err := os.ReadFile(filepath.Join(dir, "one.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := keyfile.Public(filepath.Join(dir, "two.pub.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := keyfile.Bundle(slices.Concat(one, two)); err != nil || len(keys) != 2 || !keys[1].Equal(want) {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	for name, bad := range map[string][]byte{"none": nil, "text": []byte("hello"), "private": slices.Concat(one, secret), "another kind": slices.Concat(one, sealing)} {
+		if keys, err := keyfile.Bundle(bad); err == nil {
+			t.Errorf("%s: %d keys", name, len(keys))
+		}
 	}
 }
 

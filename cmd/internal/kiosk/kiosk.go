@@ -51,6 +51,7 @@ type Options struct {
 	Forms   form.Set
 	Retain  time.Duration                                  // receipted entries older than this are deleted; 0 keeps them
 	Aside   func() ([]uint64, error)                       // entries that the hub refused, which are kept; nil: none
+	Order   func(raw []byte) error                         // takes an order from a stick; nil: none is taken
 	Enrol   func(text string) (said guard.Said, part bool) // takes parts of enrolments; nil: they are unknown codes
 	Lamp    func(guard.Face) error                         // lights the lamps, after the entry is durable
 	Log     *slog.Logger

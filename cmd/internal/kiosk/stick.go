@@ -56,8 +56,8 @@ func (k *Kiosk) takeStick(ctx context.Context, port Port, key ed25519.PrivateKey
 	k.setStick("")
 }
 
-// exchangeStick takes the receipt from the stick at dir and exports to it. A receipt that does not count does not keep
-// entries from leaving.
+// exchangeStick takes the receipt and the orders from the stick at dir and exports to it. What of them does not count does
+// not keep entries from leaving.
 func (k *Kiosk) exchangeStick(ctx context.Context, dir string, key ed25519.PrivateKey, receiptKey ed25519.PublicKey) (total uint64, err error) {
 	var receipt error
 	if receiptKey != nil {
@@ -67,7 +67,7 @@ func (k *Kiosk) exchangeStick(ctx context.Context, dir string, key ed25519.Priva
 		total = all
 		k.setStick(fmt.Sprintf("USB: %s / %s", thousands(done), thousands(all)))
 	})
-	return total, errors.Join(receipt, err)
+	return total, errors.Join(receipt, err, k.takeOrders(dir))
 }
 
 // stickFailed tells the guard, and the journal where it is more than a matter of another stick.

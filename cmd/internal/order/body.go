@@ -1,0 +1,141 @@
+package order
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+
+	"gatepost/cmd/internal/config"
+	"gatepost/cmd/internal/keyfile"
+	"gatepost/scanner/admission"
+	"gatepost/scanner/form"
+	"gatepost/scanner/form/strict"
+	"gatepost/sync/wire"
+)
+
+// A Body is what an order says, read by its kind: one of the fields is set, none for a roster.
+type Body struct {
+	Policy    *admission.Policy
+	Form      *form.Form
+	Declarers []ed25519.PublicKey
+	Config    *config.Remote
+	Update    *Update
+
+	formText, formSig []byte
+}
+
+// An Update says which image a kiosk is to take. Nothing takes it yet.
+type Update struct {
+	Schema  int    `toml:"schema"`
+	Version string `toml:"version"`
+	Size    int    `toml:"size"`   // bytes
+	SHA256  string `toml:"sha256"` // of the image, hexadecimal
+	URL     string `toml:"url"`    // https
+}
+
+const maxVersion = 64 // bytes
+
+// Read reads the body of an order. Whether a kiosk can use it besides (a form's publisher, a lane's name), only that
+// kiosk can tell. Errors list all faults with their lines.
+func Read(o wire.Order) (b Body, err error) {
+	switch o.Kind {
+	case wire.OrderPolicy:
+		p, err := config.Policy(o.Body)
+		return Body{Policy: &p}, err
+	case wire.OrderForm:
+		return readForm(o)
+	case wire.OrderTrust:
+		b.Declarers, err = keyfile.Bundle(o.Body)
+		return b, err
+	case wire.OrderConfig:
+		r, err := config.ParseRemote(o.Body)
+		return Body{Config: &r}, err
+	case wire.OrderUpdate:
+		return readUpdate(o.Body)
+	case wire.OrderRoster:
+		return b, nil
+	}
+	return b, fmt.Errorf("this program knows no order of the kind %q", o.Kind)
+}
+
+// FormBody returns the body of an order with a form, its signature before it, and the order's name.
+func FormBody(toml, signature []byte) (body []byte, name string, err error) {
+	f, err := form.Parse(toml)
+	if err != nil {
+		return nil, "", err
+	}
+	return append(append(bytes.TrimSpace(signature), '\n'), toml...), fmt.Sprintf("%s-%d", f.ID, f.Version), nil
+}
+
+func readForm(o wire.Order) (b Body, err error) {
+	b.formSig, b.formText, _ = bytes.Cut(o.Body, []byte("\n"))
+	f, err := form.Parse(b.formText)
+	if err != nil {
+		return b, err
+	}
+	if want := fmt.Sprintf("%s-%d", f.ID, f.Version); want != o.Name {
+		return b, fmt.Errorf("the form is %q and the order's name %q", want, o.Name)
+	}
+	b.Form = &f
+	return b, nil
+}
+
+func readUpdate(text []byte) (Body, error) {
+	u := &Update{}
+	doc := strict.Decode(text, u)
+	if err := doc.Syntax(); err != nil {
+		return Body{}, err
+	}
+	doc.Schema(u.Schema, 1)
+	if u.Version == "" || len(u.Version) > maxVersion {
+		doc.Fault("version", "needs 1 to %d bytes", maxVersion)
+	}
+	if u.Size < 1 {
+		doc.Fault("size", "needs the image's bytes")
+	}
+	if b, err := hex.DecodeString(u.SHA256); err != nil || len(b) != 32 {
+		doc.Fault("sha256", "needs 64 hexadecimal digits")
+	}
+	if a, err := url.Parse(u.URL); err != nil || a.Scheme != "https" || a.Host == "" {
+		doc.Fault("url", "needs an address such as \"https://hub.example/image\"")
+	}
+	return Body{Update: u}, doc.Err()
+}
+
+// A Layer is a kiosk's configuration with what its orders say over it.
+type Layer struct {
+	Config    *config.Kiosk
+	Policy    *admission.Policy   // nil: as configured
+	Declarers []ed25519.PublicKey // nil: as configured
+	Forms     form.Set            // besides those that are configured
+
+	ca []byte // of the hub, where an order brings one
+}
+
+// add puts one order over l. An error leaves l as it was.
+func (l *Layer) add(o wire.Order, publisher ed25519.PublicKey) error {
+	b, err := Read(o)
+	if err != nil {
+		return err
+	}
+	switch {
+	case b.Policy != nil:
+		l.Policy = b.Policy
+	case b.Form != nil:
+		if err := form.Verify(publisher, b.formText, b.formSig); err != nil {
+			return err
+		}
+		l.Forms[b.Form.Ref()] = *b.Form
+	case b.Declarers != nil:
+		l.Declarers = b.Declarers
+	case b.Config != nil:
+		c, err := b.Config.Over(l.Config)
+		if err != nil {
+			return err
+		}
+		l.Config, l.ca = c, []byte(b.Config.Uplink.CA)
+	}
+	return nil
+}
