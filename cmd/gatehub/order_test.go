@@ -99,75 +99,75 @@ func (a *api) orders(t *testing.T, p *process, g *gate) {
 	call(403, "/v1/devices/0123456789abcdef/orders", allToken)
 }
 
-// Of each slot a device gets the newest order that is meant for it: by area, by percentage, by its id, by the time.
-func TestOrdersAreStaged(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+// A drawer is an orders folder with what reads it; its time stands still until it is set.
+type drawer struct {
+	*orders
+	t   *testing.T
+	dir string
+	at  time.Time
+}
+
+func newDrawer(t *testing.T) *drawer {
 	dir := t.TempDir()
-	o := &orders{dir: filepath.Join(dir, "data", "orders"), now: func() time.Time { return now }, log: slog.New(slog.DiscardHandler)}
-	o.area = func(device string) string {
+	d := &drawer{t: t, dir: dir, at: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}
+	d.orders = &orders{dir: filepath.Join(dir, "data", "orders"), now: func() time.Time { return d.at }, log: slog.New(slog.DiscardHandler)}
+	d.area = func(device string) string {
 		return map[string]string{"a": "Mê Linh/Quang Minh", "b": "Sóc Sơn"}[device[:1]]
 	}
-	policy := func(serial uint64, percent uint, areas ...string) {
-		putOrder(t, dir, issuer, fmt.Sprint("policy-", serial), wire.Order{Kind: wire.OrderPolicy, Serial: serial, Percent: percent, Areas: areas, Body: []byte("x")})
+	must(t, os.MkdirAll(d.orders.dir, 0o700))
+	return d
+}
+
+func (d *drawer) policy(serial uint64, percent uint, areas ...string) {
+	d.t.Helper()
+	putOrder(d.t, d.dir, issuer, fmt.Sprint("policy-", serial), wire.Order{Kind: wire.OrderPolicy, Serial: serial, Percent: percent, Areas: areas, Body: []byte("x")})
+}
+
+// gets returns what a device gets that has had some already, in words.
+func (d *drawer) gets(device string, had map[string]uint64) string {
+	d.t.Helper()
+	raw, ok := d.next(device, had)
+	if !ok {
+		return ""
 	}
-	next := func(device string, had map[string]uint64) string {
-		raw, ok := o.next(device, had)
-		if !ok {
-			return ""
-		}
-		order, err := wire.ParseOrder(raw)
-		must(t, err)
-		return order.String()
-	}
-	if must(t, os.MkdirAll(o.dir, 0o700)); o.read() != nil || o.Digest("a1") != "" {
+	order, err := wire.ParseOrder(raw)
+	must(d.t, err)
+	return order.String()
+}
+
+// Of each slot a device gets the newest order that is meant for it, by area and by percentage, and a greater percentage
+// keeps those in that had a smaller one.
+func TestOrdersAreStaged(t *testing.T) {
+	d := newDrawer(t)
+	if d.read() != nil || d.Digest("a1") != "" {
 		t.Error("an empty folder has orders")
 	}
-	policy(1, 100)
-	policy(2, 100, "Mê Linh")
-	policy(3, 10, "Mê Linh")
-	must(t, os.WriteFile(filepath.Join(o.dir, "bad.order"), []byte("no order"), 0o600))
-	must(t, os.WriteFile(filepath.Join(o.dir, "large.order"), make([]byte, wire.MaxOrder+1), 0o600))
-	must(t, os.WriteFile(filepath.Join(o.dir, "readme"), []byte("hello"), 0o600))
-	putOrder(t, dir, issuer, "twin", wire.Order{Kind: wire.OrderPolicy, Serial: 3, Percent: 100, Body: []byte("y")})
-	must(t, o.read())
-	if len(o.all) != 3 {
-		t.Errorf("%d orders", len(o.all))
-	}
-	first := map[string]bool{}
-	digests := map[string]bool{}
+	d.policy(1, 100)
+	d.policy(2, 100, "Mê Linh")
+	d.policy(3, 10, "Mê Linh")
+	must(t, d.read())
+	first, digests := map[string]bool{}, map[string]bool{}
 	for i := range 200 {
 		a, b := fmt.Sprintf("a%015x", i), fmt.Sprintf("b%015x", i)
-		if got := next(b, nil); got != "policy 1" {
+		if got := d.gets(b, nil); got != "policy 1" {
 			t.Errorf("%s elsewhere gets %q", b, got)
 		}
-		if first[a] = next(a, nil) == "policy 3"; !first[a] && next(a, nil) != "policy 2" {
-			t.Errorf("%s gets %q", a, next(a, nil))
+		if first[a] = d.gets(a, nil) == "policy 3"; !first[a] && d.gets(a, nil) != "policy 2" {
+			t.Errorf("%s gets %q", a, d.gets(a, nil))
 		}
-		if got := next(a, map[string]uint64{"policy": 3}); got != "" {
+		if got := d.gets(a, map[string]uint64{"policy": 3}); got != "" {
 			t.Errorf("%s had all and gets %q", a, got)
 		}
-		digests[o.Digest(a)] = true
-		digests[o.Digest(b)] = true
+		digests[d.Digest(a)], digests[d.Digest(b)] = true, true
 	}
 	if len(digests) != 3 {
 		t.Errorf("%d sets of orders, want 3", len(digests))
 	}
-	o.issuer, o.stamp = issuer.Public().(ed25519.PublicKey), ""
-	if must(t, o.read()); len(o.all) != 3 {
-		t.Errorf("the issuer's own: %d orders", len(o.all))
-	}
-	stranger, _, err := ed25519.GenerateKey(nil)
-	must(t, err)
-	o.issuer, o.stamp = stranger, ""
-	if must(t, o.read()); len(o.all) != 0 {
-		t.Errorf("another issuer's: %d orders", len(o.all))
-	}
-	o.issuer = nil
-	policy(4, 50, "Mê Linh")
-	must(t, o.read())
+	d.policy(4, 50, "Mê Linh")
+	must(t, d.read())
 	n := 0
 	for a, was := range first {
-		is := next(a, nil) == "policy 4"
+		is := d.gets(a, nil) == "policy 4"
 		if was && !is {
 			t.Errorf("%s fell out of the rollout", a)
 		}
@@ -178,21 +178,48 @@ func TestOrdersAreStaged(t *testing.T) {
 	if n < 70 || n > 130 {
 		t.Errorf("50 percent are %d of 200", n)
 	}
-	putOrder(t, dir, issuer, "trust", wire.Order{
-		Kind: wire.OrderTrust, Serial: 1, Percent: 100, Body: []byte("x"), Devices: []string{"b000000000000001"},
-		From: now.Add(time.Hour), Until: now.Add(2 * time.Hour),
-	})
-	must(t, o.read())
-	had := map[string]uint64{"policy": 4}
-	for _, step := range []struct {
-		at   time.Duration
-		want string
-	}{{0, ""}, {time.Hour, "trust 1"}, {2 * time.Hour, ""}} {
-		now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC).Add(step.at)
-		if got := next("b000000000000001", had); got != step.want {
-			t.Errorf("after %v: %q, want %q", step.at, got, step.want)
+}
+
+// A bad file is left out and the others count; with the issuer's key, so is one that somebody else has signed.
+func TestBadOrdersAreLeftOut(t *testing.T) {
+	d := newDrawer(t)
+	d.policy(1, 100)
+	d.policy(3, 100)
+	must(t, os.WriteFile(filepath.Join(d.orders.dir, "bad.order"), []byte("no order"), 0o600))
+	must(t, os.WriteFile(filepath.Join(d.orders.dir, "large.order"), make([]byte, wire.MaxOrder+1), 0o600))
+	must(t, os.WriteFile(filepath.Join(d.orders.dir, "readme"), []byte("hello"), 0o600))
+	putOrder(t, d.dir, issuer, "twin", wire.Order{Kind: wire.OrderPolicy, Serial: 3, Percent: 1, Body: []byte("y")})
+	stranger, _, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	for _, c := range []struct {
+		issuer ed25519.PublicKey
+		want   int
+	}{{nil, 2}, {issuer.Public().(ed25519.PublicKey), 2}, {stranger, 0}} {
+		d.issuer, d.stamp = c.issuer, ""
+		if must(t, d.read()); len(d.all) != c.want {
+			t.Errorf("%d orders, want %d", len(d.all), c.want)
 		}
-		if got := next("b000000000000002", had); got != "" {
+	}
+}
+
+// An order is handed out from its beginning until its end, and to the devices that it names.
+func TestOrdersHaveTheirTime(t *testing.T) {
+	d := newDrawer(t)
+	noon := d.at
+	putOrder(t, d.dir, issuer, "trust", wire.Order{
+		Kind: wire.OrderTrust, Serial: 1, Percent: 100, Body: []byte("x"), Devices: []string{"b000000000000001"},
+		From: noon.Add(time.Hour), Until: noon.Add(2 * time.Hour),
+	})
+	must(t, d.read())
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{{0, ""}, {time.Hour, "trust 1"}, {2 * time.Hour, ""}} {
+		d.at = noon.Add(step.after)
+		if got := d.gets("b000000000000001", nil); got != step.want {
+			t.Errorf("after %v: %q, want %q", step.after, got, step.want)
+		}
+		if got := d.gets("b000000000000002", nil); got != "" {
 			t.Errorf("another device gets %q", got)
 		}
 	}

@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +15,6 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
-	"gatepost/scanner/form"
 	"gatepost/sync/wire"
 )
 
@@ -304,77 +301,6 @@ func TestGoesBackFromWhatDoesNotRun(t *testing.T) {
 	})
 }
 
-// What is not for this kiosk, not the issuer's or not to be read changes nothing; what the issuer himself has signed and
-// cannot be read is told, and counts as had.
-func TestRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k, g := open(t, t.TempDir()), &gate{online: true}
-		k.Start()
-		good := sign(t, wire.OrderPolicy, 5, policy("refuse"))
-		tampered := bytes.Replace(good, []byte("refuse"), []byte("admits"), 1)
-		foreign, err := wire.SignOrder(publisher, wire.Order{Kind: wire.OrderPolicy, Serial: 5, Percent: 100, Body: []byte(policy("refuse"))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		const share = 1
-		if (wire.Order{Kind: wire.OrderPolicy, Percent: share}).Aimed(device) {
-			t.Fatal("this device is within one percent: choose another")
-		}
-		for name, raw := range map[string][]byte{
-			"tampered": tampered, "foreign": foreign, "junk": []byte("junk"),
-			"for another":      sign(t, wire.OrderPolicy, 5, policy("refuse"), func(o *wire.Order) { o.Devices = []string{"0000000000000000"} }),
-			"outside the part": sign(t, wire.OrderPolicy, 5, policy("refuse"), func(o *wire.Order) { o.Percent = share }),
-		} {
-			if err := k.Take(raw); !errors.Is(err, wire.ErrOrder) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if len(k.Had()) > 0 {
-			t.Errorf("had %v", k.Had())
-		}
-		for i, bad := range []struct{ kind, name, body, says string }{
-			{wire.OrderPolicy, "", "schema = 1\n[policy]\nunprovable = \"maybe\"\n", "line 3"},
-			{wire.OrderForm, "visit-3", string(form.Sign(issuer, []byte(visit))) + visit, "publisher"},
-			{wire.OrderForm, "visit-4", string(form.Sign(publisher, []byte(visit))) + visit, "name"},
-			{wire.OrderForm, "visit-2", visit, "schema"},
-			{wire.OrderTrust, "", "no PEM", "no public key"},
-			{wire.OrderConfig, "", "schema = 1\ndata = \"elsewhere\"\n", "unknown key"},
-			{wire.OrderConfig, "", "schema = 1\nuplink.receipt_key = \"mine.pem\"\n", "unknown key"},
-			{wire.OrderConfig, "", "schema = 1\nuplink.hub = \"\"\n", "alone"},
-			{wire.OrderConfig, "", "schema = 1\n[[lane]]\nname = \"gate-9\"\ndirection = \"in\"\n", "no lane"},
-			{wire.OrderConfig, "", "schema = 1\nuplink.ca = \"ca.pem\"\n", "certificate"},
-			{wire.OrderUpdate, "", "schema = 1\n", "sha256"},
-		} {
-			raw := sign(t, bad.kind, uint64(i+10), bad.body, named(bad.name))
-			o, err := wire.ParseOrder(raw)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := k.Take(raw); !errors.Is(err, wire.ErrOrder) || errors.Is(err, ErrPassed) || !strings.Contains(err.Error(), bad.says) {
-				t.Errorf("%s %q: %v", bad.kind, bad.body, err)
-			}
-			if err := k.Take(raw); !errors.Is(err, ErrPassed) || k.Had()[o.Slot()] != o.Serial {
-				t.Errorf("%s: it is not remembered: %v", bad.kind, err)
-			}
-		}
-		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-		defer stop()
-		if err := k.Run(ctx, g, at(morning)); err != nil {
-			t.Error(err)
-		}
-		if len(g.kept) != 7 || !strings.Contains(g.shown["policy"], "order policy 10 is not taken: line 3") {
-			t.Errorf("kept %d, shown %q", len(g.kept), g.shown)
-		}
-		if l := k.Start(); l.Policy != nil || l.Config != k.Base || len(l.Forms) > 0 {
-			t.Errorf("half applied: %+v", l)
-		}
-		if err := k.Take(good); !errors.Is(err, ErrPassed) { // 10 was had
-			t.Error(err)
-		}
-		take(t, k, sign(t, wire.OrderPolicy, 20, policy("refuse")))
-	})
-}
-
 // An order waits for its time, and one that is over is refused, by a time that has surely come.
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -394,96 +320,6 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
-}
-
-// Every kind says what it says, and one leaves the others as they are.
-func TestLayers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		k, g := open(t, dir), &gate{}
-		k.Start()
-		pem, err := os.ReadFile("testdata/two.pem")
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, name, err := FormBody([]byte(visit), form.Sign(publisher, []byte(visit)))
-		if err != nil || name != "visit-3" {
-			t.Fatal(name, err)
-		}
-		ca, err := os.ReadFile("testdata/ca.pem")
-		if err != nil {
-			t.Fatal(err)
-		}
-		all := [][]byte{
-			sign(t, wire.OrderPolicy, 1, policy("refuse")),
-			sign(t, wire.OrderTrust, 1, string(pem)),
-			sign(t, wire.OrderForm, 1, string(body), named(name)),
-			sign(t, wire.OrderRoster, 1, "who is expected", named("shift-1")),
-			sign(t, wire.OrderUpdate, 1, "schema = 1\nversion = \"2\"\nsize = 9\nsha256 = \""+strings.Repeat("ab", 32)+"\"\nurl = \"https://hub.example/2\"\n"),
-			sign(t, wire.OrderConfig, 1, `schema = 1
-venue.retain = "48h"
-[uplink]
-hub = "https://new.example"
-proxy = "http://gate:secret@proxy.example:3128"
-interval = "20s"
-ca = """
-`+string(ca)+`"""
-[[lane]]
-name = "gate-1"
-direction = "out"
-`),
-		}
-		for _, raw := range all {
-			take(t, k, raw)
-		}
-		var l Layer
-		for range 4 { // a roster and an update do not stop the gate
-			l = run(t, k, g)
-		}
-		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-		defer stop()
-		if err := k.Run(ctx, g, at(morning)); err != nil {
-			t.Fatal(err)
-		}
-		for name, s := range k.s.Slots {
-			if s.Current != 1 || s.Next != 0 {
-				t.Errorf("%s: %+v", name, s)
-			}
-		}
-		k.Close()
-		k = open(t, dir)
-		l = k.Start()
-		if l.Policy.Unprovable != "refuse" || len(l.Declarers) != 2 || l.Forms["visit/3"].Title.EN != "Visitor" {
-			t.Errorf("%+v", l)
-		}
-		c := l.Config
-		if c.Retain != 48*time.Hour || c.Uplink.Hub != "https://new.example" || c.Proxy.Host != "proxy.example:3128" || c.Interval != 20*time.Second ||
-			c.Lanes[0].Direction != "out" || c.Uplink.ReceiptKey != "receipt.pub.pem" || k.Base.Lanes[0].Direction != "in" {
-			t.Errorf("%+v", c)
-		}
-		if got, err := os.ReadFile(c.Uplink.CA); err != nil || !bytes.Equal(got, ca) {
-			t.Errorf("the hub's authority: %v", err)
-		}
-		if had := k.Had(); len(had) != 6 || had["roster/shift-1"] != 1 || had["form/visit-3"] != 1 {
-			t.Errorf("had %v", had)
-		}
-		if lines := strings.Join(mustRead(t, all[5]).Config.Lines(), "\n"); strings.Contains(lines, "secret") || !strings.Contains(lines, "proxy.example") {
-			t.Errorf("explained: %s", lines)
-		}
-	})
-}
-
-func mustRead(t *testing.T, raw []byte) Body {
-	t.Helper()
-	o, err := wire.ParseOrder(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Read(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // What is damaged on the disk is told, the order before it counts, and the same order may come again.
@@ -543,129 +379,6 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// killed is what a kill at a step looks like.
-type killed struct{ step string }
-
-// A life is a kiosk between a hub that has three orders and a killer. Of the orders, config 1 keeps the hub out of reach.
-type life struct {
-	t     *testing.T
-	opt   Options
-	raws  [][]byte
-	steps []string
-	kill  int // at which step; 0: never
-
-	policy uint64 // the highest that stood
-}
-
-// live goes on until every order has had its end. A kill ends it in the middle.
-func (l *life) live() (k *Keeper, alive bool) {
-	k, err := Open(l.opt)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			if _, ok := p.(killed); !ok {
-				panic(p)
-			}
-			alive = false
-		}
-		k.Close()
-	}()
-	k.folder.step = func(what string) error {
-		if l.steps = append(l.steps, what); len(l.steps) > 500 {
-			l.t.Fatalf("no end: %+v", k.s)
-		}
-		if len(l.steps) == l.kill {
-			panic(killed{what})
-		}
-		return nil
-	}
-	for layer := k.Start(); ; layer = k.Start() {
-		l.check(k, layer)
-		if at := k.s.Trial; at != nil {
-			if at.Slot == wire.OrderConfig {
-				k.giveUp("the hub is not reached")
-				continue
-			}
-			k.Reached()
-			l.policy = max(l.policy, k.s.Slots["policy"].Current)
-		}
-		for _, raw := range l.raws {
-			if err := k.Take(raw); err != nil && !errors.Is(err, ErrPassed) {
-				l.t.Fatal(err)
-			}
-		}
-		name := k.due(morning)
-		if name == "" {
-			return k, true
-		}
-		k.begin(name, true)
-	}
-}
-
-// whole lives until nothing kills any more.
-func (l *life) whole() *Keeper {
-	for {
-		if k, alive := l.live(); alive {
-			return k
-		}
-	}
-}
-
-// check holds what is true at every start: the gate runs with what the state says, nothing that stood is lost, and what
-// keeps the hub out of reach runs on trial alone.
-func (l *life) check(k *Keeper, layer Layer) {
-	l.t.Helper()
-	at := k.s.Slots["policy"]
-	want := map[uint64]string{0: "", 1: "refuse", 2: "look"}[at.Current]
-	if got := layer.Policy; got == nil && want != "" || got != nil && string(got.Unprovable) != want {
-		l.t.Errorf("runs with %+v, and the state says %d", got, at.Current)
-	}
-	if at.Current < l.policy {
-		l.t.Errorf("policy %d stood, and the gate starts with %d", l.policy, at.Current)
-	}
-	if wrong := layer.Config.Uplink.Hub != "https://hub.example"; wrong && (k.s.Trial == nil || k.s.Trial.Slot != wire.OrderConfig || k.s.Trial.Starts > maxStarts) {
-		l.t.Errorf("the wrong hub stands: %+v", k.s)
-	}
-}
-
-// Whatever step a kill comes at, everything ends as without it: the good orders stand, the bad one is taken back.
-func TestKilledAtEveryStep(t *testing.T) {
-	all := [][]byte{
-		sign(t, wire.OrderPolicy, 1, policy("refuse")),
-		sign(t, wire.OrderConfig, 1, "schema = 1\nuplink.hub = \"https://wrong.example\"\n"),
-		sign(t, wire.OrderPolicy, 2, policy("look")),
-	}
-	opt := options(t, t.TempDir())
-	calm := &life{t: t, opt: opt, raws: all[:2]}
-	calm.live()
-	calm.raws = all
-	calm.live()
-	if len(calm.steps) < 30 {
-		t.Fatalf("only %d steps: %q", len(calm.steps), calm.steps)
-	}
-	for kill := 1; kill <= len(calm.steps); kill++ {
-		opt.Dir = t.TempDir()
-		l := &life{t: t, opt: opt, raws: all[:2], kill: kill}
-		l.whole()
-		l.raws = all
-		k := l.whole()
-		policy, config := k.s.Slots["policy"], k.s.Slots["config"]
-		if policy.Current != 2 || policy.Had != 2 || config.Current != 0 || config.Had != 1 || k.s.Trial != nil || !strings.Contains(config.Trouble, "taken back") {
-			t.Errorf("killed at step %d, %s: %+v", kill, l.steps[kill-1], k.s)
-		}
-		names, err := os.ReadDir(opt.Dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if i := slices.IndexFunc(names, func(d os.DirEntry) bool { return d.Name() == fileName("config", 1) }); i >= 0 {
-			t.Errorf("killed at step %d: the bad order's file stays", kill)
-		}
-	}
-	t.Logf("killed at each of %d steps", len(calm.steps))
-}
-
 // A folder that cannot be written takes nothing and loses nothing.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -690,26 +403,6 @@ func TestFullDisk(t *testing.T) {
 		k.folder.step = nil
 		if l := run(t, k, g); l.Policy == nil {
 			t.Error("the order is lost")
-		}
-	})
-}
-
-func FuzzBody(f *testing.F) {
-	for i, kind := range wire.OrderKinds() {
-		f.Add(uint8(i), []byte(policy("refuse")))
-		f.Add(uint8(i), []byte(string(form.Sign(publisher, []byte(visit)))+visit))
-		f.Add(uint8(i), []byte("schema = 1\nuplink.hub = \"https://hub.example\"\n[[lane]]\nname = \"gate-1\"\ndirection = \"out\"\n"+kind))
-	}
-	k := base(f)
-	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
-		o := wire.Order{Kind: wire.OrderKinds()[int(kind)%len(wire.OrderKinds())], Name: "visit-3", Body: body}
-		before := fmt.Sprintf("%+v", *k)
-		l := Layer{Config: k, Forms: form.Set{}}
-		if err := l.add(o, publisher.Public().(ed25519.PublicKey)); err != nil && (l.Policy != nil || l.Declarers != nil || len(l.Forms) > 0 || l.Config != k) {
-			t.Errorf("half applied: %+v", l)
-		}
-		if fmt.Sprintf("%+v", *k) != before {
-			t.Error("the configuration itself has changed")
 		}
 	})
 }
