@@ -80,6 +80,10 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	venue, err := newLAN(c, key, j, m, k, log)
+	if err != nil {
+		return err
+	}
 	receipts, err := receiptKey(c)
 	if err != nil {
 		return err
@@ -92,6 +96,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, simulator.Handler())) })
 		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
 	}
+	g.Go(func() error { return venue(ctx) })
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
