@@ -17,13 +17,13 @@ import (
 )
 
 // newLAN returns what serves and follows the venue's other gates until its context ends.
-func newLAN(c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, m *memory.Memory, k *kiosk.Kiosk, log *slog.Logger) (run func(context.Context) error, err error) {
+func newLAN(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, m *memory.Memory, k *kiosk.Kiosk, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.LAN.Listen == "" && len(c.Peers) == 0 {
 		return func(context.Context) error { return nil }, nil
 	}
 	o := lan.Options{
 		Key: key, Journal: j, Memory: m, Aside: asideFile(c), Dir: filepath.Join(c.Data, "lan"),
-		Now: k.Now, OnPeer: k.SetPeer, Log: log,
+		Now: k.Now, OnPeer: k.SetPeer, OnAlarm: func(name, text string) { k.PeerAlarm(ctx, name, text) }, Log: log,
 	}
 	if c.LAN.Tokens != "" {
 		if o.Tokens, err = pull.ReadTokens(c.LAN.Tokens); err != nil {

@@ -80,7 +80,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	venue, err := newLAN(c, key, j, m, k, log)
+	venue, err := newLAN(ctx, c, key, j, m, k, log)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package kiosk
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
 
 	"gatepost/cmd/internal/guard"
+	"gatepost/storage/entry"
 )
 
 // Now is the time by which a day ends here: that of the clock, unless nobody trusts it.
@@ -25,6 +27,17 @@ func (k *Kiosk) SetPeer(name string, seen time.Time, problem string) {
 	if !same {
 		k.change(func() {})
 	}
+	if p.OK {
+		k.setFault("peer "+name, "")
+	}
+}
+
+// PeerAlarm records what must not stay between two gates: that the other one's card was cloned or rolled back.
+func (k *Kiosk) PeerAlarm(ctx context.Context, name, text string) {
+	text = name + ": " + text
+	k.Log.Error("peer alarm", "text", text)
+	k.setFault("peer "+name, text)
+	k.keepFault(ctx, entry.Fault{Part: "peer", Text: text})
 }
 
 // peerList returns the peers by name. The caller holds mu.

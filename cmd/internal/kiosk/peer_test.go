@@ -44,3 +44,25 @@ func TestPeersOnThePage(t *testing.T) {
 		t.Errorf("%+v, faults %q", s.Peers, s.Faults)
 	}
 }
+
+// A peer whose log does not hold is a fault in the journal and on the page, until its log holds again.
+func TestPeerAlarm(t *testing.T) {
+	b := newBench(t)
+	b.PeerAlarm(t.Context(), "gate-2", "its log does not hold")
+	s := b.State()
+	raws, err := b.Journal.Range(s.Seq-1, 1, entry.MaxSize)
+	if err != nil || len(raws) != 1 || len(s.Faults) != 1 {
+		t.Fatalf("faults %q, %v", s.Faults, err)
+	}
+	e, err := entry.Parse(raws[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := entry.Decode[entry.Fault](e); err != nil || f.Part != "peer" || f.Text != "gate-2: its log does not hold" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	b.SetPeer("gate-2", morning, "")
+	if s := b.State(); len(s.Faults) > 0 {
+		t.Errorf("faults %q", s.Faults)
+	}
+}

@@ -34,6 +34,9 @@ const (
 	ask    = "ask"
 )
 
+// errLog means that a peer's log is not what its device wrote one entry after the other.
+var errLog = errors.New("its log does not hold")
+
 // A follower reads one peer's log and asks for what that remembers.
 //
 // What it learns of passages stands in memory alone, so that after a restart today's are read again: what is kept on the
@@ -126,6 +129,9 @@ func (f *follower) report(part string, err error) {
 	}
 	if now, fails := f.problems[part]; fails != failed || now != before {
 		f.Log.Info("peer", "name", f.peer.Name, "part", part, "ok", !fails, "why", now)
+		if errors.Is(err, errLog) {
+			f.OnAlarm(f.peer.Name, now)
+		}
 	}
 	f.OnPeer(f.peer.Name, f.seen, cmp.Or(f.problems[follow], f.problems[ask]))
 }
@@ -148,10 +154,13 @@ func (f *follower) page(ctx context.Context) error {
 		f.cursor, f.begun = p.Start, false
 		return nil
 	}
-	if refused != nil {
+	switch p := (wire.Problem{}); {
+	case refused != nil:
 		f.anew() // or the client would miss that line
-	}
-	if err != nil {
+		return refused
+	case err != nil && ctx.Err() == nil && !errors.Is(err, pull.ErrReach) && !errors.As(err, &p):
+		return fmt.Errorf("%w: %w", errLog, err)
+	case err != nil:
 		return err
 	}
 	f.cursor = next

@@ -42,7 +42,7 @@ type gate struct {
 	mu      sync.Mutex
 	now     time.Time
 	problem map[string]string // by peer
-	news    chan struct{}     // after each report
+	alarms  []string
 }
 
 // newGate makes a gate that does not run yet, at an address that is free.
@@ -55,7 +55,7 @@ func newGate(t *testing.T, name string, seed byte) *gate {
 	l.Close()
 	g := &gate{
 		t: t, name: name, key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)), dir: t.TempDir(), addr: l.Addr().String(),
-		now: morning, problem: map[string]string{}, news: make(chan struct{}, 100), stop: func() {},
+		now: morning, problem: map[string]string{}, stop: func() {},
 	}
 	g.open()
 	t.Cleanup(func() { g.close() })
@@ -111,12 +111,13 @@ func (g *gate) options(tokens pull.Tokens, peers ...*gate) Options {
 		Now: g.clock, Log: slog.New(slog.NewTextHandler(&g.log, nil)),
 		OnPeer: func(name string, _ time.Time, problem string) {
 			g.mu.Lock()
+			defer g.mu.Unlock()
 			g.problem[name] = problem
-			g.mu.Unlock()
-			select {
-			case g.news <- struct{}{}:
-			default:
-			}
+		},
+		OnAlarm: func(name, text string) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.alarms = append(g.alarms, name+": "+text)
 		},
 	}
 	for _, p := range peers {
@@ -171,7 +172,7 @@ func (g *gate) pass(keys []string, d entry.Direction) uint64 {
 	return p.Seq
 }
 
-// until waits until ok, of which a report or the memory's news may tell.
+// until waits until ok.
 func (g *gate) until(what string, ok func() bool) {
 	g.t.Helper()
 	late, tick := time.After(20*time.Second), time.NewTicker(10*time.Millisecond)
@@ -183,6 +184,13 @@ func (g *gate) until(what string, ok func() bool) {
 			g.t.Fatalf("%s: waited in vain for %s\n%s", g.name, what, g.log.String())
 		}
 	}
+}
+
+// state returns how a peer stands, "" if it is there.
+func (g *gate) state(peer string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.problem[peer]
 }
 
 func (g *gate) past(keys []string) memory.Past { return g.m.Past(keys, g.clock()) }

@@ -48,6 +48,7 @@ type Options struct {
 	Dir      string           // keeps the epoch and how far peers were read
 	Now      func() time.Time // by which the memory's days end
 	OnPeer   func(name string, seen time.Time, problem string)
+	OnAlarm  func(name, text string) // a peer's card was cloned or rolled back
 	Log      *slog.Logger
 }
 

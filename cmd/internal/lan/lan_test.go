@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,21 +90,16 @@ func TestTodayIsReadAgain(t *testing.T) {
 // A peer that is away is told of in a word, and what happened meanwhile comes when it is back.
 func TestPeerThatIsAway(t *testing.T) {
 	a, b := newGate(t, "gate-a", 1), newGate(t, "gate-b", 2)
-	state := func() string {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.problem["gate-a"]
-	}
 	b.run(nil, a)
-	b.until("the peer's absence", func() bool { return strings.Contains(state(), "refused") })
+	b.until("the peer's absence", func() bool { return strings.Contains(b.state("gate-a"), "refused") })
 	b.pass(other, entry.In)
 	a.pass(card, entry.In) // alone, under a key of its own
 	a.run(nil, b)
-	b.until("the peer", func() bool { return state() == "" })
+	b.until("the peer", func() bool { return b.state("gate-a") == "" })
 	b.until("what happened there", func() bool { return b.past(card).LastDirection == entry.In })
 	a.until("what happened here", func() bool { return a.past(other).LastDirection == entry.In })
 	a.stop()
-	b.until("the peer's end", func() bool { return state() != "" })
+	b.until("the peer's end", func() bool { return b.state("gate-a") != "" })
 }
 
 // A journal that is begun anew, and one whose beginning was deleted, are read from what there is.
@@ -127,6 +123,84 @@ func TestPeerBeginsAnew(t *testing.T) {
 	}
 	b.setClock(a.clock())
 	b.until("the passages of the new journal", func() bool { return b.past(card).Last.Equal(a.clock()) })
+}
+
+// A peer whose card was rolled back and went on from there is an alarm, which stays one.
+func TestPeerIsRolledBack(t *testing.T) {
+	a, b := newGate(t, "gate-a", 1), newGate(t, "gate-b", 2)
+	a.run(nil, b)
+	b.run(nil, a)
+	agreed(a, b)
+	a.pass(card, entry.In)
+	b.until("the passage", func() bool { return b.past(card).LastDirection == entry.In })
+	a.close()
+	name, err := epoch(filepath.Join(a.dir, "lan"), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{"journal": "", "lan/epoch": name + " 0\n"} {
+		if err := os.RemoveAll(filepath.Join(a.dir, path)); err != nil {
+			t.Fatal(err)
+		}
+		if text != "" {
+			if err := os.WriteFile(filepath.Join(a.dir, path), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	a.open()
+	a.pass(other, entry.In)
+	a.pass(other, entry.Out)
+	a.run(nil, b)
+	b.until("the alarm", func() bool { return strings.Contains(b.state("gate-a"), errLog.Error()) })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.alarms) != 1 || !strings.Contains(b.alarms[0], "entry 2 ") {
+		t.Errorf("alarms %q", b.alarms)
+	}
+}
+
+// More connections than there are places for are reset, and a place is free again when its guest has gone.
+func TestConnectionsAreBounded(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := bounded(l, 1)
+	defer d.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := d.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	dial()
+	first := <-accepted
+	if _, err := dial().Read(make([]byte, 1)); err == nil {
+		t.Error("a second guest got in")
+	}
+	first.Close()
+	first.Close() // a place is given back once
+	dial()
+	second := <-accepted
+	if _, err := dial().Read(make([]byte, 1)); err == nil {
+		t.Error("two guests have one place")
+	}
+	second.Close()
 }
 
 // Whoever is no peer is refused in the handshake, and who is not the peer that was meant is not spoken to.
