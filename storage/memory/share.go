@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	maxShare = 2000 // records of one Share
-	idSize   = 8
+	maxShare  = 2000          // records of one Share
+	maxParts  = 9             // days of one gate: a week, and what clocks differ by
+	maxCopies = 15 * maxParts // days of all other gates
+	idSize    = 8
 )
 
 // Have tells another gate what this one has already.
@@ -137,7 +139,7 @@ func (m *Memory) take(s Share, now time.Time) (news bool, written []*os.File, er
 			news, err = news || took, errors.Join(err, err2)
 		}
 	}
-	for _, p := range s.Days {
+	for _, p := range s.Days[:min(len(s.Days), maxParts)] {
 		d, err2 := m.takePart(p, now)
 		if err = errors.Join(err, err2); d != nil {
 			news, written = true, append(written, d.log)
@@ -178,6 +180,9 @@ func (m *Memory) takePart(p Part, now time.Time) (d *day, err error) {
 	if d == nil && !m.wanted(p.Date, until, now) || !m.roomFor(n, p.Date) {
 		return nil, nil
 	}
+	if d == nil && m.copies() >= maxCopies {
+		return nil, errors.New("more days than the gates of a venue have")
+	}
 	if d == nil {
 		d, err = m.beginCopy(p.Date, p.Key)
 	} else {
@@ -190,6 +195,15 @@ func (m *Memory) takePart(p Part, now time.Time) (d *day, err error) {
 		d.last = until
 	}
 	return d, d.copyIn(p.Records[skip*recordSize:])
+}
+
+func (m *Memory) copies() (n int) {
+	for _, d := range m.days {
+		if d.copied {
+			n++
+		}
+	}
+	return n
 }
 
 // dayOfKey returns the day that has this key, or nil.

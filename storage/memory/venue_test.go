@@ -330,10 +330,24 @@ func TestTakeRefuses(t *testing.T) {
 	if n := len(b.today.all); n != maxDayKeys {
 		t.Errorf("%d keys of a day", n)
 	}
-	if a.Close(); true {
-		if _, err := a.Share(b.Have(v.now), v.now); err == nil {
-			t.Error("a closed memory shares")
+	for range 20 { // a gate that invents days
+		flood := Share{}
+		for range 2 * maxParts {
+			p := part
+			p.Key = slices.Clone(part.Key)
+			for i := range p.Key {
+				p.Key[i] = byte(v.r.Uint32())
+			}
+			flood.Days = append(flood.Days, p)
 		}
+		_, err = b.Take(flood, v.now)
+	}
+	if n := b.copies(); n != maxCopies || err == nil {
+		t.Errorf("%d copies, %v", n, err)
+	}
+	v.must(a.Close())
+	if _, err := a.Share(b.Have(v.now), v.now); err == nil {
+		t.Error("a closed memory shares")
 	}
 }
 

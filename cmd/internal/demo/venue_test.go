@@ -34,7 +34,7 @@ func newVenue(t *testing.T) (a, b *demo, lan [2]string) {
 	t.Helper()
 	a, b = newGate(t, demoLanes("")[:2]), newGate(t, demoLanes("")[:2])
 	for i, d := range []*demo{a, b} {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", i+1))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", i+2)) // from which nobody calls, so that the port stays free
 		d.must(t, err)
 		lan[i] = l.Addr().String()
 		l.Close()

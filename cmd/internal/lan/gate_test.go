@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -48,7 +49,7 @@ type gate struct {
 // newGate makes a gate that does not run yet, at an address that is free.
 func newGate(t *testing.T, name string, seed byte) *gate {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.77.%d:0", seed)) // from which nobody calls, so that the port stays free
 	if err != nil {
 		t.Fatal(err)
 	}
