@@ -15,7 +15,6 @@ const (
 	PathLog       = "/v1/log"          // GET ?after=CURSOR&limit=N: NDJSON, see sync/pull
 	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
 	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
-	PathVenue     = "/v1/venue"        // GET at a kiosk, for gates of its venue alone: see cmd/internal/lan
 	TypeBatch     = "application/cbor" // of a batch
 	TypeProblem   = "application/problem+json"
 )

@@ -141,7 +141,7 @@ func (l *LAN) handler() http.Handler {
 	mux.Handle("/", pull.New(pull.Options{
 		Log: &log{l.Journal, l.Key, l.epoch, l.Aside}, Tokens: l.Tokens, Known: isPeer, Out: l.Log,
 	}))
-	mux.HandleFunc(wire.PathVenue, l.venue)
+	mux.HandleFunc(PathVenue, l.venue)
 	return l.guard(mux)
 }
 

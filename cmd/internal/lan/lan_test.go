@@ -229,7 +229,7 @@ func TestStrangers(t *testing.T) {
 		io.Copy(io.Discard, res.Body)
 		return res.StatusCode, nil
 	}
-	venue := wire.PathVenue + "?day=2026-11-23"
+	venue := PathVenue + "?day=2026-11-23"
 	a.run(nil, b)
 	if status, err := ask(b, a.peer(), wire.PathLog, ""); status != http.StatusOK {
 		t.Errorf("a peer: %d, %v", status, err)
@@ -263,7 +263,7 @@ func TestStrangers(t *testing.T) {
 			t.Errorf("%s with %q: %d, %v; want %d", c.path, c.token, status, err, c.want)
 		}
 	}
-	for _, path := range []string{wire.PathVenue, venue + "&have=x", venue + "&have=0123456789abcdef:-1"} {
+	for _, path := range []string{PathVenue, venue + "&have=x", venue + "&have=0123456789abcdef:-1"} {
 		if status, _ := ask(b, a.peer(), path, ""); status != http.StatusBadRequest {
 			t.Errorf("%s: %d", path, status)
 		}

@@ -16,6 +16,9 @@ import (
 	"gatepost/sync/wire"
 )
 
+// PathVenue is what a gate serves to its peers beside the log: GET ?day=…&have=…, a memory.Share.
+const PathVenue = "/v1/venue"
+
 const (
 	venueWait  = 2 * time.Second // for news, at the most: at midnight the next question is for another day
 	venueWrite = 30 * time.Second
@@ -95,7 +98,7 @@ func parseHave(q url.Values) (h memory.Have, err error) {
 
 // askOnce asks the peer for what is not known here, and takes it in.
 func (f *follower) askOnce(ctx context.Context) error {
-	url := f.peer.URL + wire.PathVenue + "?" + formatHave(f.Memory.Have(f.Now())).Encode()
+	url := f.peer.URL + PathVenue + "?" + formatHave(f.Memory.Have(f.Now())).Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
