@@ -89,6 +89,10 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrol
 	if err != nil {
 		return err
 	}
+	venue, err := newLAN(ctx, c, key, j, m, k, log)
+	if err != nil {
+		return err
+	}
 	receipts, err := receiptKey(c)
 	if err != nil {
 		return err
@@ -101,6 +105,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrol
 		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, simulator.Handler())) })
 		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
 	}
+	g.Go(func() error { return venue(ctx) })
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })

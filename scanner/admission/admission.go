@@ -182,6 +182,16 @@ func judge(f form.Form, answers map[string]any, m Moment) Decision {
 	}
 }
 
+// Freshest returns how long a declaration can count here at the most, on any of the forms that p takes.
+func Freshest(p Policy, forms form.Set) (longest time.Duration) {
+	for _, f := range forms {
+		if slices.Contains(p.Forms, f.ID) {
+			longest = max(longest, freshness(f, p))
+		}
+	}
+	return longest
+}
+
 // freshness is how long a declaration on f counts here.
 func freshness(f form.Form, p Policy) time.Duration {
 	if p.Freshness > 0 {

@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,18 +14,46 @@ import (
 	"time"
 )
 
-// A dayKey makes the tags of one day.
-type dayKey struct {
-	date string // at the venue
-	key  []byte
+const (
+	// maxDayKeys bounds the keys of one day: as many gates as a venue can have.
+	maxDayKeys = 16
+
+	dayKeySize = 8 + keySize // when it was made, milliseconds since 1970; and the key
+)
+
+// dayKeys are what makes the tags of one day: the key of this gate and those that other gates of the venue made. Tags are
+// written under the one that was made first, so that gates that can see each other write the same; whoever is looked for
+// is looked for under all of them.
+type dayKeys struct {
+	date string   // at the venue
+	all  [][]byte // of dayKeySize, as they stand in the file
 }
 
-func (k dayKey) tag(person string) [tagSize]byte { return mac(k.key, "gatepost/tag/1", person) }
+// first returns the key under which tags are written.
+func (k dayKeys) first() []byte { return slices.MinFunc(k.all, bytes.Compare) }
 
-// turnDay sees to it that the key is of the day of now, and reports whether it is a new one.
+func (k dayKeys) tag(person string) sum { return tagUnder(k.first(), person) }
+
+// tags returns the person's tags under every key.
+func (k dayKeys) tags(person string) (tags []sum) {
+	for _, key := range k.all {
+		tags = append(tags, tagUnder(key, person))
+	}
+	return tags
+}
+
+func tagUnder(key []byte, person string) sum { return mac(key[8:], "gatepost/tag/1", person) }
+
+func (k dayKeys) clear() {
+	for _, key := range k.all {
+		clear(key)
+	}
+}
+
+// turnDay sees to it that there is a key of the day of now, and reports whether that is a new one.
 //
-// A clock that steps back over midnight finds the key of tomorrow and goes on with it. Where it steps
-// back by more than a day, the key gets the earlier date, or it would outlive its day by the whole step.
+// A clock that steps back over midnight finds the keys of tomorrow and goes on with them. Where it steps
+// back by more than a day, they get the earlier date, or they would outlive their day by the whole step.
 func (m *Memory) turnDay(now time.Time) bool {
 	date := m.date(now)
 	switch {
@@ -39,18 +69,29 @@ func (m *Memory) turnDay(now time.Time) bool {
 	}
 	if m.today.date != "" {
 		m.destroy(m.path("day", m.today.date, "key"))
-		clear(m.today.key)
+		m.today.clear()
 	}
-	key, err := m.newKey(m.path("day", date, "key"))
-	if err != nil {
-		m.lose("key of %s will not survive a restart: %v", date, err)
+	m.yesterday, m.today = m.today.date, dayKeys{date: date}
+	key := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli()))
+	key = append(key, make([]byte, keySize)...)
+	if _, err := io.ReadFull(m.rand, key[8:]); err != nil {
+		m.lose("no randomness for the key of %s: %v", date, err)
 	}
-	m.today = dayKey{date, key}
+	m.addDayKey(key)
 	return true
 }
 
-// loadToday reads the newest key of a day and destroys any other.
-func (m *Memory) loadToday() (k dayKey, err error) {
+// addDayKey takes in a key of today, and keeps it in the day's file.
+func (m *Memory) addDayKey(key []byte) {
+	m.today.all = append(m.today.all, key)
+	m.tell()
+	if err := m.writeKey(m.path("day", m.today.date, "key"), key, (len(m.today.all)-1)*dayKeySize); err != nil {
+		m.lose("key of %s will not survive a restart: %v", m.today.date, err)
+	}
+}
+
+// loadToday reads the newest keys of a day and destroys any others.
+func (m *Memory) loadToday() (k dayKeys, err error) {
 	dates, err := m.dates("day", "key")
 	if err != nil || len(dates) == 0 {
 		return k, err
@@ -59,12 +100,21 @@ func (m *Memory) loadToday() (k dayKey, err error) {
 	for _, d := range dates[:newest] {
 		m.destroy(m.path("day", d, "key"))
 	}
-	k.date = dates[newest]
-	k.key, err = readKey(m.path("day", k.date, "key"))
+	path := m.path("day", dates[newest], "key")
+	raw, err := os.ReadFile(path)
+	if err == nil && (len(raw) < dayKeySize || len(raw) > maxDayKeys*dayKeySize) {
+		err = fmt.Errorf("%d bytes are not from 1 to %d keys", len(raw), maxDayKeys)
+	}
 	if err != nil {
-		m.lose("key of %s: %v", k.date, err)
-		m.destroy(m.path("day", k.date, "key"))
-		return dayKey{}, nil
+		m.lose("key of %s: %v", dates[newest], err)
+		m.destroy(path)
+		return dayKeys{}, nil
+	}
+	k.date = dates[newest]
+	for key := range slices.Chunk(raw, dayKeySize) {
+		if len(key) == dayKeySize { // the next is written over one that is torn
+			k.all = append(k.all, key)
+		}
 	}
 	return k, nil
 }
@@ -74,37 +124,42 @@ func (m *Memory) path(use, date, kind string) string {
 	return filepath.Join(m.dir, use+"-"+date+"."+kind)
 }
 
-// dates lists the dates of which there are such files, oldest first.
+// dates lists the dates of which there are such files, oldest first. Behind the date of what another gate told stands a
+// dot and what names it.
 func (m *Memory) dates(use, kind string) (dates []string, err error) {
 	names, err := os.ReadDir(m.dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range names {
-		date, ok := strings.CutPrefix(n.Name(), use+"-")
-		if date, ok2 := strings.CutSuffix(date, "."+kind); ok && ok2 {
-			if _, err := time.Parse(isoDay, date); err == nil {
-				dates = append(dates, date)
-			}
+		name, ok := strings.CutPrefix(n.Name(), use+"-")
+		name, ok2 := strings.CutSuffix(name, "."+kind)
+		date, id, copied := strings.Cut(name, ".")
+		if _, err := time.Parse(isoDay, date); ok && ok2 && err == nil && copied == isID(id) {
+			dates = append(dates, name)
 		}
 	}
 	slices.Sort(dates)
 	return dates, nil
 }
 
-// newKey makes a random key and keeps it in a file of its own. With an error the key is still good, but
-// only in this process.
+// newKey makes a random key and keeps it in a file of its own.
 func (m *Memory) newKey(path string) ([]byte, error) {
 	key := make([]byte, keySize)
 	if _, err := io.ReadFull(m.rand, key); err != nil {
-		return key, fmt.Errorf("no randomness: %w", err)
+		return nil, fmt.Errorf("no randomness: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	return key, m.writeKey(path, key, 0)
+}
+
+// writeKey puts a key into a file, durably.
+func (m *Memory) writeKey(path string, key []byte, at int) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
-		return key, err
+		return err
 	}
-	_, err = f.Write(key)
-	return key, errors.Join(err, f.Sync(), f.Close(), syncDir(m.dir))
+	_, err = f.WriteAt(key, int64(at))
+	return errors.Join(err, f.Sync(), f.Close(), syncDir(m.dir))
 }
 
 func readKey(path string) ([]byte, error) {
@@ -115,7 +170,7 @@ func readKey(path string) ([]byte, error) {
 	return key, err
 }
 
-// destroy overwrites a key's file and removes it. What fails is tried again at the next start, and a
+// destroy overwrites a file of keys and removes it. What fails is tried again at the next start, and a
 // file that was overwritten is worth nothing even if it stays.
 func (m *Memory) destroy(path string) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -123,7 +178,10 @@ func (m *Memory) destroy(path string) {
 		return
 	}
 	if err == nil {
-		_, err = f.Write(make([]byte, keySize))
+		info, err2 := f.Stat()
+		if err = err2; err == nil {
+			_, err = f.Write(make([]byte, min(info.Size(), maxDayKeys*dayKeySize)))
+		}
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if err := errors.Join(err, os.Remove(path), syncDir(m.dir)); err != nil {

@@ -11,6 +11,11 @@
 // It does not promise that nobody is asked twice: after a lost key or a full disk people are asked again.
 // Whoever holds the disk and the keys can test guesses against today and against declarations that still
 // stand. A key's bytes are overwritten before its file is removed; a flash card may keep an old copy.
+//
+// The gates of one venue tell each other what they know (share.go): the keys of the day, so that they know each other's
+// tags, and the declarations, whose records each gate copies as they are. Nothing waits for that. What has been exchanged
+// in whatever order, with whatever breaks, leaves every gate with the same answers, but for one thing: people who passed
+// at two gates before those knew each other's keys are counted twice until they are seen again.
 package memory
 
 import (
@@ -21,6 +26,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +50,8 @@ type Past struct {
 	Form          string    // its form, by ref
 	Last          time.Time // the last passage that counts, today or since the program started
 	LastDirection entry.Direction
-	Refused       time.Time // since the program started: what was declared before then does not stand
+	LastGate      string    // where that was
+	Refused       time.Time // what was declared before then does not stand
 }
 
 // A Memory is safe for concurrent use. Each call takes the time from its caller. A person is a list of
@@ -55,18 +62,20 @@ type Memory struct {
 	loc  *time.Location
 	rand io.Reader
 
-	mu     sync.Mutex
-	today  dayKey
-	days   []*day // of declarations, oldest first
-	people people
-	losses []string
-	closed bool
+	mu        sync.Mutex
+	today     dayKeys
+	yesterday string // its date, if this process has seen it end
+	days      []*day // of declarations, oldest first
+	people    people
+	losses    []string
+	closed    bool
+	changed   chan struct{} // closed when there is something new for the other gates
 }
 
 // Open opens the memory in dir, or begins one. loc says when a day ends. Damage does not stop it: what
 // cannot be read is forgotten, and Losses tells.
 func Open(dir string, loc *time.Location, now time.Time, rand io.Reader) (*Memory, error) {
-	m := &Memory{dir: dir, loc: loc, rand: rand}
+	m := &Memory{dir: dir, loc: loc, rand: rand, changed: make(chan struct{})}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open memory: %w", err)
 	}
@@ -82,6 +91,7 @@ func Open(dir string, loc *time.Location, now time.Time, rand io.Reader) (*Memor
 		return nil, fmt.Errorf("open memory: %w", err)
 	}
 	m.tick(now)
+	m.yesterday = "" // what its tags stand for went with the process that made them
 	return m, nil
 }
 
@@ -141,44 +151,52 @@ func (m *Memory) Past(keys []string, now time.Time) Past {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick(now)
-	var p Past
-	for _, d := range m.days {
-		if r, ok := d.find(keys); ok && now.Before(r.until) && r.until.After(p.Until) {
-			p.Until, p.Form = r.until, r.form
-		}
-	}
-	if who := m.people.find(keys, m.today); who != nil {
-		p.Last, p.LastDirection = who.at, who.direction
-	}
-	p.Refused = m.people.refusal(keys)
+	p := m.declared(keys, now)
+	last := m.people.past(m.people.names(keys, m.today))
+	p.Last, p.LastDirection, p.LastGate = last.at, last.direction, last.gate
 	return p
 }
 
-// Pass notes that the person, whose Tag is tag, has passed.
-func (m *Memory) Pass(keys []string, tag []byte, d entry.Direction, now time.Time) {
+// Pass notes that the person has passed at this gate.
+func (m *Memory) Pass(keys []string, p Passage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tick(now)
-	m.people.pass(keys, tag, m.today, d, now)
+	m.tick(p.At)
+	m.pass(keys, p)
 }
 
-// Replay notes, at start, a passage that the journal tells of. Those of other days count for nothing:
-// nobody can be recognised by their tags any more.
-func (m *Memory) Replay(tag []byte, d entry.Direction, at time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.date(at) == m.today.date {
-		m.people.pass(nil, tag, m.today, d, at)
+func (m *Memory) pass(keys []string, p Passage) {
+	n := m.people.names(keys, m.today)
+	if len(p.Tag) == tagSize {
+		n.tags = slices.Insert(n.tags, 0, sum(p.Tag))
+		n.first++
+	}
+	if len(n.tags) > 0 {
+		m.people.pass(n, visit{gate: p.Gate, seq: p.Seq, at: p.At, direction: p.Direction})
 	}
 }
 
-// Undo takes back the last passage of today's tag, which was annulled.
-func (m *Memory) Undo(tag []byte, now time.Time) {
+// Replay notes a passage that a journal tells of: this gate's at start, or another gate's at any time. Those of one gate
+// come in the order of their sequence, the same one may come again. It counts if it is of today, of the day that ended
+// while the program ran, or of the next, which may have begun at the other gate: by other tags nobody can be recognised.
+func (m *Memory) Replay(p Passage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tick(now)
-	m.people.undo(tag)
+	today, err := time.Parse(isoDay, m.today.date)
+	if date := m.date(p.At); err == nil && (date == m.today.date || date == m.yesterday || date == today.AddDate(0, 0, 1).Format(isoDay)) {
+		m.pass(nil, p)
+	}
 }
+
+// Undo takes back the passage that is entry seq of a gate.
+func (m *Memory) Undo(gate string, seq uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.people.undo(gate, seq)
+}
+
+// Date returns the day of t at the venue, as 2006-01-02.
+func (m *Memory) Date(t time.Time) string { return m.date(t) }
 
 // Inside returns how many people came in and did not go out, and how many more did so more than 16 hours
 // ago, of whom most have left unseen. After 72 hours nobody is counted.
@@ -198,17 +216,20 @@ func (m *Memory) Close() error {
 		errs = append(errs, d.close())
 	}
 	m.days, m.closed = nil, true
-	clear(m.today.key)
+	m.today.clear()
 	clear(m.people.key)
 	return errors.Join(errs...)
 }
 
+// A sum stands for somebody or something under a key.
+type sum [tagSize]byte
+
 // mac returns the first 16 bytes of HMAC-SHA-256 over use and text.
-func mac(key []byte, use, text string) (sum [tagSize]byte) {
+func mac(key []byte, use, text string) (s sum) {
 	h := hmac.New(sha256.New, key)
 	io.WriteString(h, use)
 	h.Write([]byte{0})
 	io.WriteString(h, text)
-	copy(sum[:], h.Sum(nil))
-	return sum
+	copy(s[:], h.Sum(nil))
+	return s
 }

@@ -118,7 +118,7 @@ func TestKeyIsOverwrittenBeforeItIsRemoved(t *testing.T) {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
 	}
 	m.Tag(card, noon.Add(24*time.Hour))
-	if b, err := os.ReadFile(witness); err != nil || !bytes.Equal(b, make([]byte, keySize)) {
+	if b, err := os.ReadFile(witness); err != nil || !bytes.Equal(b, make([]byte, dayKeySize)) {
 		t.Errorf("%x is left of the key, %v", b, err)
 	}
 }
@@ -236,7 +236,7 @@ func TestForgetIsKept(t *testing.T) {
 	declare(t, m, card, noon.Add(100*time.Hour), noon.Add(24*time.Hour))
 	declare(t, m, other, noon.Add(100*time.Hour), noon)
 	now := noon.Add(25 * time.Hour)
-	if err := m.Forget(card, now); err != nil {
+	if err := m.Forget(card, now.Add(24*time.Hour), now); err != nil {
 		t.Fatal(err)
 	}
 	if p := m.Past(card, now); !p.Refused.Equal(now) {
@@ -342,7 +342,7 @@ func TestTooManyRecordsDropTheOldestDay(t *testing.T) {
 func TestNoNameOnDisk(t *testing.T) {
 	m := open(t, t.TempDir(), noon)
 	declare(t, m, card, noon.Add(time.Hour), noon)
-	m.Pass(card, m.Tag(card, noon), entry.In, noon)
+	pass(m, 101, card, entry.In, noon)
 	err := filepath.WalkDir(m.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -384,7 +384,7 @@ func TestLanesAtOnce(t *testing.T) {
 				if err := m.Declare(keys, form, now.Add(48*time.Hour), now); err != nil {
 					t.Error(err)
 				}
-				m.Pass(keys, m.Tag(keys, now), entry.In, now)
+				pass(m, 102, keys, entry.In, now)
 				if p := m.Past(keys, now); p.Form != form || !p.Last.Equal(now) {
 					t.Errorf("%+v", p)
 				}
@@ -401,18 +401,18 @@ func TestLanesAtOnce(t *testing.T) {
 func TestNamesakes(t *testing.T) {
 	m := open(t, t.TempDir(), noon)
 	a, b, declared := []string{"id:1", "tail:x"}, []string{"id:2", "tail:x"}, []string{"tail:x"}
-	m.Pass(a, m.Tag(a, noon), entry.In, noon)
+	pass(m, 103, a, entry.In, noon)
 	if p := m.Past(b, noon); !p.Last.IsZero() {
 		t.Errorf("the namesake passed at %v", p.Last)
 	}
 	if p := m.Past(declared, noon); p.Last.IsZero() {
 		t.Error("by a declaration alone the person is not recognised")
 	}
-	m.Pass(b, m.Tag(b, noon), entry.In, noon)
+	pass(m, 104, b, entry.In, noon)
 	if in, _ := m.Inside(noon); in != 2 {
 		t.Errorf("%d inside, want 2", in)
 	}
-	m.Pass(b, m.Tag(b, noon), entry.Out, noon)
+	pass(m, 105, b, entry.Out, noon)
 	if p := m.Past(a, noon); p.LastDirection != entry.In {
 		t.Error("one left, and the namesake counts as gone")
 	}

@@ -120,6 +120,16 @@ func SetAside(path string) ([]uint64, error) {
 	return slices.Sorted(maps.Keys(a)), nil
 }
 
+// OnWire returns what an uplink whose Options.Aside names this file sends for an entry: the entry, or the gap that stands
+// for one that was set aside.
+func OnWire(path string) (func(raw []byte) ([]byte, error), error) {
+	a, err := loadAside(path)
+	if err != nil {
+		return nil, fmt.Errorf("read what was set aside: %w", err)
+	}
+	return a.onWire, nil
+}
+
 func loadAside(path string) (aside, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -33,6 +33,9 @@ type Alarm struct {
 // AlarmReplaced is the Kind of an alarm about a device that was replaced. Without a Kind it was cloned or rolled back.
 const AlarmReplaced = "replaced"
 
+// AlarmLost is the Kind of what stands in a kiosk's own log in the place of an entry that it lost; a gap follows.
+const AlarmLost = "lost"
+
 // VerifySpan returns an error unless sig is the signature of pub's device over a batch that goes on from
 // before and ends at after. It serves readers who hold a batch's entries but not its bytes.
 func VerifySpan(pub ed25519.PublicKey, device string, before, after entry.Head, sig []byte) error {

@@ -50,6 +50,11 @@ type Kiosk struct {
 		Interval   string `toml:"interval"`
 		Probation  string `toml:"probation"`
 	} `toml:"uplink"`
+	LAN struct {
+		Listen string `toml:"listen"`
+		Tokens string `toml:"tokens"`
+	} `toml:"lan"`
+	Peers   []Peer `toml:"peer"`
 	Console struct {
 		Listen string `toml:"listen"`
 	} `toml:"console"`
@@ -73,6 +78,13 @@ type Lane struct {
 	Name      string `toml:"name"`
 	Source    string `toml:"source"`
 	Direction string `toml:"direction"`
+}
+
+// Peer is one [[peer]] of a Kiosk: another gate of its venue.
+type Peer struct {
+	Name    string `toml:"name"`
+	Address string `toml:"address"`
+	Key     string `toml:"key"`
 }
 
 // DefaultKiosk is a commented configuration that a gatekiosk without one uses: everything on loopback.
@@ -112,6 +124,15 @@ ca = ""                       # PEM of the certificate authority of the hub
 receipt_key = ""              # PEM of the hub's public key for receipts
 interval = "30s"              # how often to look for the hub when nothing happens
 probation = "10m"             # how long an order may keep a hub out of reach that was not, before it is taken back
+
+[lan]
+listen = ""                   # host:port at which the venue's other gates follow this one; empty: nowhere
+tokens = ""                   # a file with a token a line, each of which opens this gate's log there; empty: none does
+
+# [[peer]]                    # one for each other gate of the venue, 15 at most; each must name this one, too
+# name = "gate-2"
+# address = "https://192.0.2.2:8444"
+# key = "gate-2.pub.pem"      # PEM of that device's public key
 
 [console]
 listen = "127.0.0.1:8080"     # the guard's page; empty: none
@@ -161,6 +182,7 @@ func ParseKiosk(text []byte) (*Kiosk, error) {
 	k.checkTimes(doc)
 	k.checkLanes(doc)
 	k.checkNetwork(doc)
+	k.checkLAN(doc)
 	return k, doc.Err()
 }
 
@@ -243,8 +265,14 @@ func loopback(address string) error {
 func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
 		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+		&k.LAN.Tokens,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for i := range k.Peers {
+		if p := &k.Peers[i].Key; !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}

@@ -95,6 +95,7 @@ type State struct {
 	Stale    int        `json:"stale"` // of Inside: so long here that they probably left unseen
 	Online   bool       `json:"online"`
 	Uplink   string     `json:"uplink,omitempty"` // why nothing goes up
+	Peers    []Peer     `json:"peers,omitempty"`
 	Stick    string     `json:"stick,omitempty"`  // how the USB stick stands that is in
 	Clock    string     `json:"clock"`            // trust of the clock
 	Faults   []string   `json:"faults,omitempty"` // what a person must act on, newest last
@@ -114,6 +115,14 @@ type Lane struct {
 	Source    string `json:"source"`
 	OK        bool   `json:"ok"`
 	Text      string `json:"text,omitempty"` // why it is not OK
+}
+
+// A Peer is another gate of the venue.
+type Peer struct {
+	Name string     `json:"name"`
+	OK   bool       `json:"ok"`
+	Seen *time.Time `json:"seen,omitempty"` // when it last answered, since the start
+	Text string     `json:"text,omitempty"` // why it is not OK
 }
 
 // Shown is a verdict on the screen.

@@ -1,7 +1,6 @@
 package kiosk
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -167,11 +166,10 @@ func (k *Kiosk) undo(ctx context.Context, u guard.Undo) error {
 	return nil
 }
 
-// takeBack strikes the passage at seq out of the recent verdicts, and out of the memory unless the person has
-// passed again since. Answers that were put in at the gate are forgotten with it; a signed declaration stands.
+// takeBack strikes the passage at seq out of the recent verdicts and out of the memory. Answers that were put in at the
+// gate are forgotten with it; a signed declaration stands.
 func (k *Kiosk) takeBack(seq uint64) {
 	var undone recent
-	latest := true
 	k.change(func() {
 		r := k.find(seq)
 		if r == nil || r.Undone {
@@ -179,18 +177,10 @@ func (k *Kiosk) takeBack(seq uint64) {
 		}
 		r.Undone = true
 		undone = *r
-		for _, later := range k.recent {
-			if later.Seq > seq && later.Verdict == entry.Admit && !later.Undone && bytes.Equal(later.tag, r.tag) {
-				latest = false
-			}
-		}
 	})
-	now := k.when(k.Clock.Stamp())
-	if latest && undone.tag != nil {
-		k.Memory.Undo(undone.tag, now)
-	}
+	k.Memory.Undo(k.Device, seq)
 	if undone.Reason == entry.ReasonAnswered {
-		if err := k.Memory.Forget(undone.keys, now); err != nil {
+		if err := k.forget(undone.keys, k.when(k.Clock.Stamp())); err != nil {
 			k.Log.Warn("answers of an undone passage are still remembered", "error", err)
 		}
 	}

@@ -76,6 +76,7 @@ type Kiosk struct {
 	faults  map[string]string   // by part
 	uplink  uplink.State
 	stick   string // how the stick in the port stands
+	peers   map[string]guard.Peer
 }
 
 const (
@@ -89,7 +90,7 @@ const (
 
 // New returns a kiosk that knows what its journal tells of today.
 func New(o Options) (*Kiosk, error) {
-	k := &Kiosk{Options: o, changed: make(chan struct{}), shown: map[string]*guard.Shown{}, pending: map[string]*pending{}, faults: map[string]string{}, lit: guard.Ready}
+	k := &Kiosk{Options: o, changed: make(chan struct{}), shown: map[string]*guard.Shown{}, pending: map[string]*pending{}, faults: map[string]string{}, peers: map[string]guard.Peer{}, lit: guard.Ready}
 	for _, l := range o.Lanes {
 		k.lanes = append(k.lanes, &lane{Lane: l, text: "starting"})
 	}
@@ -193,7 +194,7 @@ func (k *Kiosk) replayEntry(e entry.Entry) {
 			Face: guard.FaceOf(p.Verdict), Verdict: p.Verdict, Words: guard.Words("", p.Verdict, p.Direction),
 		}, p.Tag, nil})
 		if p.Verdict == entry.Admit && len(p.Tag) > 0 {
-			k.Memory.Replay(p.Tag, p.Direction, e.Wall)
+			k.Memory.Replay(memory.Passage{Gate: k.Device, Seq: e.Seq, Tag: p.Tag, Direction: p.Direction, At: e.Wall})
 		}
 	case entry.KindUndo:
 		if u, err := entry.Decode[entry.Undo](e); err == nil {

@@ -10,9 +10,11 @@ import (
 	"gatepost/scanner/admission"
 	"gatepost/scanner/credential"
 	"gatepost/storage/entry"
+	"gatepost/storage/memory"
 )
 
-// ignore is how long the same person in the same direction is not even noticed again; then comes "already in".
+// ignore is how long the same person in the same direction is not even noticed again at this gate; then comes "already
+// in", and at once at another.
 const ignore = 5 * time.Second
 
 // see gives whoever stands in view of a lane a verdict; texts is not empty.
@@ -28,10 +30,11 @@ func (k *Kiosk) see(ctx context.Context, l *lane, texts []string) {
 		k.pass(ctx, p, stamp)
 		return
 	}
-	past := admission.Past(k.Memory.Past(claims.Keys(), k.when(stamp)))
+	m := k.Memory.Past(claims.Keys(), k.when(stamp))
+	past := admission.Past{Until: m.Until, Form: m.Form, Last: m.Last, LastDirection: m.LastDirection, Refused: m.Refused}
 	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, k.moment(stamp, p.direction))
 	since := stamp.Wall.Sub(past.Last)
-	if past.LastDirection == p.direction && since >= 0 && since < ignore && !p.Forget {
+	if m.LastGate == k.Device && past.LastDirection == p.direction && since >= 0 && since < ignore && !p.Forget {
 		return
 	}
 	k.pass(ctx, p, stamp)
@@ -118,7 +121,7 @@ func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) error {
 	now, keys := k.when(stamp), p.claims.Keys()
 	var err error
 	if p.Forget {
-		if err = k.Memory.Forget(keys, now); err != nil {
+		if err = k.forget(keys, now); err != nil {
 			err = fmt.Errorf("forget what was declared: %w", err)
 		}
 	}
@@ -140,10 +143,15 @@ func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) error {
 		}
 	}
 	if p.Verdict == entry.Admit {
-		k.Memory.Pass(keys, tag, p.direction, now)
+		k.Memory.Pass(keys, memory.Passage{Gate: k.Device, Seq: seq, Tag: tag, Direction: p.direction, At: now})
 	}
 	k.show(p, stamp, seq, tag)
 	return nil
+}
+
+// forget forgets what a person declared for as long as any of it could count.
+func (k *Kiosk) forget(keys []string, now time.Time) error {
+	return k.Memory.Forget(keys, now.Add(admission.Freshest(k.Policy, k.Forms)), now)
 }
 
 func (k *Kiosk) keepPassage(ctx context.Context, p passage, tag []byte) (uint64, error) {

@@ -25,7 +25,7 @@ func (k *Kiosk) State() guard.State {
 	s := guard.State{
 		Venue: k.Venue, Device: k.Device, Zone: k.Zone.String(), Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
 		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Stick: k.stick, Clock: stamp.Trust.String(),
-		Recent: []guard.Recent{}, Shown: []guard.Shown{},
+		Recent: []guard.Recent{}, Shown: []guard.Shown{}, Peers: k.peerList(),
 	}
 	if !stats.Oldest.IsZero() {
 		s.Oldest = &stats.Oldest

@@ -42,12 +42,21 @@ function drawLanes(lanes) {
   }));
 }
 
+// peerRow says of another gate of the venue whether it is there. One that is away holds nobody up.
+function peerRow(p, timeZone) {
+  if (p.ok) return ["", `${p.name}: đã nối · reached`];
+  if (!p.seen) return ["meh", `${p.name}: chưa thấy · not seen yet`, p.text];
+  const at = new Date(p.seen).toLocaleTimeString("vi-VN", { timeZone, hour: "2-digit", minute: "2-digit" });
+  return ["meh", `${p.name}: không thấy từ ${at} · not seen since ${at}`, p.text];
+}
+
 function drawHealth(s) {
   const rows = s.lanes.map(l => [l.ok ? "" : "bad", `${l.name}: ${l.text || "máy quét chạy · reading"}`]);
   rows.push([s.online ? "" : "meh", s.online ? "Máy chủ: đã nối · hub reached" : "Máy chủ: chưa nối · hub not reached", s.uplink]);
   if (s.progress) rows.push(["", `${s.progress.vi} · ${s.progress.en}`]);
   if (s.aside) rows.push(["meh", `Máy chủ không nhận ${number(s.aside)} mục · entries refused by the hub: ${s.aside}`]);
   rows.push([s.clock === "none" ? "bad" : s.clock === "seen" ? "meh" : "", `Đồng hồ · clock: ${s.clock}`]);
+  for (const p of s.peers || []) rows.push(peerRow(p, s.zone));
   if (s.stick) rows.push(["", s.stick]);
   for (const f of s.faults || []) rows.push(["bad", f]);
   $("health").replaceChildren(...rows.map(([c, t, detail]) => el("li", { class: c, title: detail || "" }, t)));
