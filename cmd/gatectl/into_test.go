@@ -312,11 +312,16 @@ func TestIntoFork(t *testing.T) {
 	if code != exitFail || out != "0 entries stored, 0 were there, 3 contradict them\n" {
 		t.Errorf("status %d, %s, %s", code, out, errs)
 	}
+	w.send(t, 1) // nothing that is stored stands near it: only the database knows that its chain is the other one
+	code, out, errs = w.pull(t.Context(), into...)
+	if code != exitFail || out != "0 entries stored, 0 were there, 1 contradict them\n" {
+		t.Errorf("status %d, %s, %s", code, out, errs)
+	}
 	if got := ask(t, db, stored, device); got != was {
 		t.Errorf("what was stored became %s from %s", got, was)
 	}
-	const forks = "SELECT string_agg(seq || CASE WHEN held IS NULL THEN ' alone' ELSE ' held' END, ', ' ORDER BY seq), max(encode(hash, 'hex')) FILTER (WHERE seq = 5) FROM gatepost_fork"
-	if got := ask(t, db, forks); got != "1 held, 2 held, 3 held, 4 alone, 5 alone "+w.head.Hash.String() {
+	const forks = "SELECT string_agg(seq || CASE WHEN held IS NULL THEN ' alone' ELSE ' held' END, ', ' ORDER BY seq), max(encode(hash, 'hex')) FILTER (WHERE seq = 6) FROM gatepost_fork"
+	if got := ask(t, db, forks); got != "1 held, 2 held, 3 held, 4 alone, 5 alone, 6 alone "+w.head.Hash.String() {
 		t.Errorf("forks: %s", got)
 	}
 	if got := ask(t, db, "SELECT count(*) FROM gatepost_entry"); got != "4" {
