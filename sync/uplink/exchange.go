@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
-	"time"
 
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
@@ -67,15 +66,15 @@ func (u *Uplink) ask(ctx context.Context) (wire.State, error) {
 	var random [wire.NonceSize]byte
 	rand.Read(random[:]) // never fails
 	nonce := hex.EncodeToString(random[:])
-	sent := time.Now()
+	sent := u.Now()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { sent = time.Now() }, // the handshake is no part of the round trip
+		GotConn: func(httptrace.GotConnInfo) { sent = u.Now() }, // the handshake is no part of the round trip
 	})
 	s, err := u.exchange(ctx, http.MethodGet, path+"?nonce="+nonce, nil)
 	if err != nil || s.Time == nil {
 		return s, err
 	}
-	trip := time.Since(sent)
+	trip := u.Now().Sub(sent)
 	at, err := s.Time.Check(u.ReceiptKey, u.device, nonce)
 	if err != nil { // the clock can do without; what else the hub says proves itself
 		u.Log.Warn("hub's time does not count", "error", err)
@@ -162,7 +161,7 @@ func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
+	began := u.Now()
 	s, err := u.exchange(ctx, http.MethodPost, wire.PathBatches, body)
 	if err != nil {
 		return u.refused(err, len(raws))
@@ -177,7 +176,7 @@ func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 		return err
 	}
 	u.cursor = s.Seq
-	u.pace.add(len(raws), time.Since(began))
+	u.pace.add(len(raws), u.Now().Sub(began))
 	return nil
 }
 

@@ -113,7 +113,7 @@ func (u *Uplink) exchange(ctx context.Context, method, path string, body []byte)
 	case len(answer) > maxAnswer:
 		return s, fmt.Errorf("hub's answer exceeds %d bytes", maxAnswer)
 	case resp.StatusCode != http.StatusOK:
-		return s, refuse(resp, answer)
+		return s, refuse(resp, answer, u.Now())
 	}
 	if err := json.Unmarshal(answer, &s); err != nil {
 		return s, fmt.Errorf("hub's answer: %w", err)
@@ -122,14 +122,14 @@ func (u *Uplink) exchange(ctx context.Context, method, path string, body []byte)
 }
 
 // refuse reads a problem. A proxy on the way may answer with anything.
-func refuse(resp *http.Response, answer []byte) *refusal {
+func refuse(resp *http.Response, answer []byte, now time.Time) *refusal {
 	var r refusal
 	if json.Unmarshal(answer, &r.Problem) != nil || r.Title == "" {
 		r.Problem = wire.Problem{Title: "hub answers"}
 	}
 	r.Status = resp.StatusCode
 	r.Title, r.Detail = short(r.Title), short(r.Detail)
-	r.after = retryAfter(resp.Header, time.Now())
+	r.after = retryAfter(resp.Header, now)
 	return &r
 }
 
