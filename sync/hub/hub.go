@@ -94,7 +94,7 @@ func Open(ctx context.Context, opt Options) (*Hub, error) {
 }
 
 // New returns a hub over a store that its caller opens and closes, and whose log is named epoch; shared tells that
-// others write to it. Where a device's chain ends is read when the hub first needs it.
+// others write to it, which its caller tells by Saw. Where a device's chain ends is read when the hub first needs it.
 func New(ctx context.Context, s Store, epoch string, shared bool, opt Options) (*Hub, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
@@ -123,7 +123,7 @@ func (h *Hub) Close() {
 func (h *Hub) followOthers(ctx context.Context, e *engine) {
 	for {
 		last, _ := h.newest()
-		err := e.follow(ctx, last, h.saw)
+		err := e.follow(ctx, last, h.Saw)
 		if ctx.Err() != nil {
 			return
 		}
@@ -135,8 +135,8 @@ func (h *Hub) followOthers(ctx context.Context, e *engine) {
 	}
 }
 
-// saw notes a message of the log that may be another hub's.
-func (h *Hub) saw(subject string, seq uint64) {
+// Saw notes a message of the log that may be another hub's.
+func (h *Hub) Saw(subject string, seq uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if device, ok := deviceOf(subject); ok && h.heads[device].at < seq {
