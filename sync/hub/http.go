@@ -72,7 +72,7 @@ func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
 		unreadable(err).Write(w)
 		return
 	}
-	s, err := h.Put(r.Context(), raw)
+	s, err := h.put(r.Context(), raw, r.URL.Query().Get("begin") == "1")
 	if err == nil {
 		h.opt.Pace.stored(len(h.slots) - 1 + int(h.line.Load()))
 	}

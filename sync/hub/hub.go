@@ -2,8 +2,8 @@
 // with signed receipts. The log is the truth; everything else at a hub can be rebuilt from it.
 //
 // A batch is stored whole, in its own bytes, and only when it goes on exactly where the hub's chain of its
-// device ends; a device of which the hub holds nothing may begin anywhere. A receipt is signed only for
-// what is on the disk. The hub holds no key that opens a sealed part.
+// device ends; a device of which the hub holds nothing may begin in the middle, when it says that it means to. A receipt
+// is signed only for what is on the disk. The hub holds no key that opens a sealed part.
 //
 // Batches that wait at the same moment are stored together. The log lies in the hub's own folder, or in a cluster that
 // several hubs write to side by side: each batch is stored only behind the one that its hub took for the device's

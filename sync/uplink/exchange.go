@@ -51,7 +51,7 @@ func (u *Uplink) contact(ctx context.Context) error {
 		u.setAside()
 	}
 	u.cursor, u.limit, u.agreed, u.pace, u.trial = s.Seq, wire.MaxEntries, true, pace{}, trial{}
-	if s.Seq == 0 {
+	if u.empty = s.Seq == 0; u.empty {
 		u.cursor = u.j.First() - 1
 	}
 	return nil
@@ -161,8 +161,12 @@ func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 	if err != nil {
 		return err
 	}
+	path := wire.PathBatches
+	if u.empty { // else a hub that has lost its log since the contact would begin here, in the middle
+		path += wire.Begin
+	}
 	began := u.Now()
-	s, err := u.exchange(ctx, http.MethodPost, wire.PathBatches, body)
+	s, err := u.exchange(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return u.refused(err, len(raws))
 	}
@@ -175,7 +179,7 @@ func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 	if err := u.keep(s); err != nil {
 		return err
 	}
-	u.cursor = s.Seq
+	u.cursor, u.empty = s.Seq, false
 	u.pace.add(len(raws), u.Now().Sub(began))
 	return nil
 }

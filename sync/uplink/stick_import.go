@@ -79,7 +79,11 @@ func (m *Import) batch(ctx context.Context, state wire.State, p Span, t *Tally) 
 		t.behind = true
 		return refuse(fmt.Sprintf("the hub holds entries up to %d, and those before %d are not on the stick: its kiosk will put them there", state.Seq, b.Before().Seq+1))
 	}
-	next, err := m.Exchange(ctx, http.MethodPost, wire.PathBatches, state.Device, raw)
+	path := wire.PathBatches
+	if m.Anew && state.Seq == 0 {
+		path += wire.Begin
+	}
+	next, err := m.Exchange(ctx, http.MethodPost, path, state.Device, raw)
 	problem := wire.Problem{}
 	if errors.As(err, &problem) && problem.Type == wire.ProblemStep && problem.State != nil && problem.State.Seq >= b.After().Seq {
 		next, err = state, nil // the hub went past it before

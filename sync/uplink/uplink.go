@@ -78,6 +78,7 @@ type Uplink struct {
 
 	agreed bool   // cursor is the hub's word, and it fits our chain
 	cursor uint64 // the last entry that the hub holds
+	empty  bool   // the hub said that it holds nothing
 	limit  int    // entries of a batch; less while the hub finds batches too large
 	pace   pace   // since the last contact
 	aside  aside  // entries that the hub refused
