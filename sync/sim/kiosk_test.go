@@ -40,12 +40,11 @@ type kiosk struct {
 	begun    bool // it has made its first one
 	plan     int  // counts plans for the next step; only the last one holds
 
-	noted   uint64 // the last entry that the truth knows
-	saved   string // a copy of the card
-	branch  int    // of the device's history on which it writes
-	proved  uint64 // up to here it holds receipts
-	alarms  []string
-	exports int
+	noted  uint64 // the last entry that the truth knows
+	saved  string // a copy of the card
+	fresh  bool   // another copy of the card lies in it, and has not been used yet
+	proved uint64 // up to here it holds receipts
+	alarms []string
 }
 
 // key makes the same key for the same n.
@@ -73,7 +72,9 @@ func (k *kiosk) start() {
 	k.life++
 	k.journal, k.up, k.begun, k.stepping, k.born = j, true, false, false, w.now
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	k.proved = min(k.proved, j.Receipted())
+	if k.fresh {
+		k.fresh, k.proved = false, j.Receipted()
+	}
 	k.note(true)
 	o := uplink.Options{
 		Hub: "http://hub", Key: k.key, ReceiptKey: receiptKey.Public().(ed25519.PublicKey), Aside: k.asideFile(),
@@ -257,7 +258,7 @@ func (k *kiosk) setBack() {
 	k.w.must(os.RemoveAll(k.dir))
 	k.w.must(os.CopyFS(k.dir, os.DirFS(k.saved)))
 	k.w.truth.setBack(k)
-	k.noted = 0
+	k.noted, k.fresh = 0, true
 	k.w.say("%s: its card is set back", k.name)
 }
 
@@ -266,6 +267,7 @@ func (k *kiosk) clone() {
 	twin := k.w.addKiosk(k.key)
 	k.w.must(os.CopyFS(twin.dir, os.DirFS(k.saved)))
 	k.w.truth.setBack(twin)
+	twin.fresh = true
 	k.w.say("%s is a clone of %s", twin.name, k.name)
 	twin.start()
 }

@@ -123,7 +123,7 @@ func (s *server) before(life int) func(string) error {
 			s.w.pass(s.w.upTo(20 * time.Second))
 		}
 		s.dieWith(life)
-		if s.w.stalled || !s.w.calm && s.w.chance(s.w.fate.storeFails) {
+		if s.w.stalled || s.w.unlucky(call) {
 			s.w.say("server %d: %s fails", s.n, call)
 			return errors.New("the log does not answer")
 		}
@@ -137,12 +137,21 @@ func (s *server) after(life int) func(string) error {
 			s.w.pass(s.w.upTo(20 * time.Second))
 		}
 		s.dieWith(life)
-		if !s.w.calm && s.w.chance(s.w.fate.storeFails) {
+		if s.w.unlucky(call) {
 			s.w.say("server %d: nobody hears of %s", s.n, call)
 			return errors.New("the log's answer is lost")
 		}
 		return nil
 	}
+}
+
+// unlucky reports whether a call fails. A page is made of many reads, so that each of them fails less often.
+func (w *world) unlucky(call string) bool {
+	p := w.fate.storeFails
+	if call == "first" {
+		p /= 10
+	}
+	return !w.calm && w.chance(p)
 }
 
 // dieWith ends a call of a server that has crashed meanwhile: it never returns to the hub.

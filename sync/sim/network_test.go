@@ -119,10 +119,13 @@ func (l *link) carry(r *http.Request, body []byte) (*http.Response, error) {
 
 // late delivers a copy of the request when its sender no longer thinks of it.
 func (l *link) late(r *http.Request, body []byte) {
-	to, r := l.to, r.Clone(context.Background())
+	s, r := l.w.servers[l.to], r.Clone(context.Background())
+	life := s.life // it is on a connection, which ends with the server
 	l.w.after(l.w.upTo(10*time.Minute), func() {
-		l.w.say("%s: a late %s %s", l.who, r.Method, r.URL.Path)
-		l.w.servers[to].serve(r, body, nil)
+		if s.life == life {
+			l.w.say("%s: a late %s %s", l.who, r.Method, r.URL.Path)
+			s.serve(r, body, nil)
+		}
 	})
 }
 

@@ -123,7 +123,7 @@ func (w *world) saw(m hub.Message) {
 // loseLog begins an empty log in the place of the one that is.
 func (w *world) loseLog() {
 	w.truth.lostLog()
-	w.log = newMemory(fmt.Sprint("epoch", len(w.truth.epochs)), w.clock)
+	w.log = newMemory(w.truth.epoch().name, w.clock)
 	w.log.stored = w.truth.stored
 	w.say("the log is lost, %s begins", w.log.epoch)
 	forget := w.chance(0.5)

@@ -30,7 +30,7 @@ func (t *truth) unrest() string {
 	}
 	for _, p := range t.w.pullers {
 		for _, h := range t.order {
-			if c := t.epoch().chains[h.id]; c != nil && (p.table[h.id] == nil || p.table[h.id].hash[c.head.Seq] != c.head.Hash) {
+			if c := t.epoch().chain(h.id); c.head.Seq > 0 && (p.table[h.id] == nil || p.table[h.id].hash[c.head.Seq] != c.head.Hash) {
 				return p.name + " has not pulled all"
 			}
 		}
@@ -120,7 +120,7 @@ func (t *truth) forgotten(k *kiosk, at entry.Head) bool {
 func (t *truth) settleFork(h *history) {
 	c := t.epoch().chain(h.id)
 	for _, k := range t.w.kiosks {
-		if k.id != h.id || h.told {
+		if k.id != h.id || h.told || t.w.revoked[h.id] { // no hub speaks to one that is revoked
 			continue
 		}
 		at := c.head.Seq
