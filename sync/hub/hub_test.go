@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"gatepost/storage/entry"
@@ -525,5 +526,18 @@ func TestBeginsInTheMiddle(t *testing.T) {
 	}
 	if _, err := h.Begin(t.Context(), batch(t, seeded(1), all[2:4])); err == nil {
 		t.Error("it began again")
+	}
+}
+
+// A body that breaks off, or is too slow, says nothing of the batch: it may come again as it is. Found by the simulation: a
+// kiosk set the entry aside.
+func TestBodyThatBreaksOff(t *testing.T) {
+	h := open(t, t.TempDir())
+	raw := batch(t, seeded(1), chain(t, entry.Head{}, 1, "a"))
+	w := httptest.NewRecorder()
+	body := io.MultiReader(bytes.NewReader(raw[:20]), iotest.ErrReader(io.ErrUnexpectedEOF))
+	h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.PathBatches, body))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || len(records(t, h)) != 0 {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
