@@ -48,9 +48,9 @@ func (u *Uplink) contact(ctx context.Context) error {
 		return err
 	}
 	if u.trial.Seq > 0 && s.Seq >= u.trial.Seq { // the hub took the gap, and its answer got lost
-		u.setAside()
+		u.tellAside()
 	}
-	u.cursor, u.limit, u.agreed, u.pace, u.trial = s.Seq, wire.MaxEntries, true, pace{}, trial{}
+	u.cursor, u.limit, u.agreed, u.pace = s.Seq, wire.MaxEntries, true, pace{}
 	if u.empty = s.Seq == 0; u.empty {
 		u.cursor = u.j.First() - 1
 	}
