@@ -32,11 +32,11 @@ func oneOf[T any](w *world, list ...T) T { return list[w.rng.IntN(len(list))] }
 // populate draws a fate and those who live under it.
 func (w *world) populate() {
 	w.fate = fate{
-		kiosks: oneOf(w, 1, 1, 2, 3), servers: oneOf(w, 1, 1, 2, 3), pullers: oneOf(w, 1, 1, 2),
+		kiosks: oneOf(w, 1, 1, 1, 2, 3), servers: oneOf(w, 1, 1, 2, 3), pullers: oneOf(w, 1, 1, 2),
 		loss: oneOf(w, 0, 0.05, 0.2, 0.5), narrow: oneOf(w, 0, 0, 0, 3000),
 		slow: oneOf(w, 0, 0.1, 0.4), storeFails: oneOf(w, 0, 0, 0.02, 0.1), pullerFails: oneOf(w, 0, 0.02, 0.1),
 		interval: oneOf(w, time.Minute, 10*time.Minute), retain: oneOf(w, time.Minute, time.Hour),
-		fileEntries: oneOf(w, 4, 10, 30), events: 30 + w.rng.IntN(60), pace: oneOf(w, 10*time.Second, 2*time.Minute, 5*time.Minute),
+		fileEntries: oneOf(w, 8, 30, 30), events: 30 + w.rng.IntN(40), pace: oneOf(w, 10*time.Second, time.Minute, 3*time.Minute),
 		keeper: w.chance(0.5), moves: w.chance(0.2),
 	}
 	w.say("seed %d: %+v", w.seed, w.fate)

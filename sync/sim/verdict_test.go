@@ -70,6 +70,11 @@ func (t *truth) settleDevice(h *history) {
 	k := t.owner(h)
 	aside, err := uplink.SetAside(k.asideFile())
 	t.w.must(err)
+	for _, seq := range aside {
+		if seq != t.w.poison[k.id] {
+			t.w.fail("%s has set entry %d aside, which no hub refuses", k.name, seq)
+		}
+	}
 	for seq := uint64(1); seq <= k.journal.Head().Seq; seq++ {
 		for _, r := range h.made[seq] {
 			if why := t.missing(k, entry.Head{Seq: seq, Hash: r.hash}, aside); why != "" && r.acknowledged {
