@@ -1,4 +1,6 @@
-package demo
+// Package process runs a program of ours again and again under one name, as the demo and the proofs need it: started,
+// stopped in order, killed, or with a disk that is full.
+package process
 
 import (
 	"fmt"
@@ -16,28 +18,30 @@ import (
 // patience is how long a program may take to end after SIGTERM.
 const patience = 10 * time.Second
 
-// A process is one of the programs, started again and again under one name, its output in one log file.
-type process struct {
-	path, log string
-	args      []string
+// A Process is a program, started again and again, its output in one log file.
+type Process struct {
+	Log  string // the file
+	path string
+	args []string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
 }
 
-func newProcess(path, dir, name string, args ...string) *process {
-	return &process{path: path, log: filepath.Join(dir, name+".log"), args: args}
+// New returns the program at path, not started yet, whose output goes to NAME.log in dir.
+func New(path, dir, name string, args ...string) *Process {
+	return &Process{path: path, Log: filepath.Join(dir, name+".log"), args: args}
 }
 
-// start starts the program, unless it runs.
-func (p *process) start() error {
+// Start starts the program, unless it runs.
+func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running() {
 		return nil
 	}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -64,15 +68,15 @@ func (p *process) start() error {
 	return nil
 }
 
-// started reports whether the program was ever started.
-func (p *process) started() bool {
+// Started reports whether the program was ever started.
+func (p *Process) Started() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cmd != nil
 }
 
 // running reports whether the program runs. The caller holds the lock.
-func (p *process) running() bool {
+func (p *Process) running() bool {
 	if p.cmd == nil {
 		return false
 	}
@@ -84,13 +88,13 @@ func (p *process) running() bool {
 	}
 }
 
-// kill ends the program at once, as a power cut of its process would.
-func (p *process) kill() { p.end(syscall.SIGKILL) }
+// Kill ends the program at once, as a power cut of its process would.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
-// stop asks the program to end, and insists after a while.
-func (p *process) stop() { p.end(syscall.SIGTERM) }
+// Stop asks the program to end, and insists after a while.
+func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 
-func (p *process) end(s syscall.Signal) {
+func (p *Process) end(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.running() {
@@ -105,8 +109,8 @@ func (p *process) end(s syscall.Signal) {
 	}
 }
 
-// fill makes every write of the program to a file fail as on a full disk (EFBIG), or lets it write again.
-func (p *process) fill(full bool) error {
+// Fill makes every write of the program to a file fail as on a full disk (EFBIG), or lets it write again.
+func (p *Process) Fill(full bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.running() {

@@ -1,4 +1,4 @@
-package main
+package proof
 
 import (
 	"context"
@@ -10,79 +10,76 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 )
 
-// A mutation is a bug to plant: in file, old becomes new. The tests of at least one of the packages that run names
+// A Mutation is a bug to plant: in File, Old becomes New. The tests of at least one of the packages that Pkgs names
 // must fail with it.
-type mutation struct {
-	name, file string
-	old, new   string
-	pkgs       []string // as "./storage/journal"
-	run        string   // the tests that are run, as of go test -run; empty: all
+type Mutation struct {
+	Name, File string
+	Old, New   string
+	Pkgs       []string // as "./storage/journal"
+	Run        string   // the tests that are run, as of go test -run; empty: all
 }
 
-// mutant plants every bug of the list, one at a time, in an overlay: the tree itself is never touched.
-func mutant(ctx context.Context, p *proof) (tally, error) { return p.mutate(ctx, mutations) }
-
-func (p *proof) mutate(ctx context.Context, list []mutation) (t tally, err error) {
+// Mutate plants every bug of the list, one at a time, in an overlay: the tree itself is never touched.
+func (r *Run) Mutate(ctx context.Context, list []Mutation) (t Tally, err error) {
 	sound := map[string]bool{}
 	for i, m := range list {
-		dir := filepath.Join(p.work, fmt.Sprintf("mutant-%d", i))
-		overlay, err := m.plant(p.root, dir)
+		dir := filepath.Join(r.Work, fmt.Sprintf("mutant-%d", i))
+		overlay, err := m.Plant(r.Root, dir)
 		if err != nil {
 			return t, err
 		}
-		if err := p.control(ctx, m, sound); err != nil {
+		if err := r.control(ctx, m, sound); err != nil {
 			return t, err
 		}
 		t.Mutants++
-		caught, how, err := p.hunt(ctx, m, dir, overlay)
+		caught, how, err := r.hunt(ctx, m, dir, overlay)
 		switch {
 		case err != nil:
-			return t, fmt.Errorf("mutant %q: %w", m.name, err)
+			return t, fmt.Errorf("mutant %q: %w", m.Name, err)
 		case caught:
 			t.Caught++
-			p.say("caught: %s (%s)", m.name, how)
+			r.Say("caught: %s (%s)", m.Name, how)
 		default:
-			p.say("✗ NOT CAUGHT: %s", m.name)
+			r.Say("✗ NOT CAUGHT: %s", m.Name)
 		}
 	}
 	return t, nil
 }
 
-// plant writes the mutated file and the overlay that puts it in the place of the real one, and returns the overlay.
-func (m mutation) plant(root, dir string) (overlay string, err error) {
-	real := filepath.Join(root, m.file)
+// Plant writes the mutated file and the overlay that puts it in the place of the real one, and returns the overlay.
+func (m Mutation) Plant(root, dir string) (overlay string, err error) {
+	real := filepath.Join(root, m.File)
 	text, err := os.ReadFile(real)
 	if err != nil {
 		return "", err
 	}
-	if n := strings.Count(string(text), m.old); n != 1 {
-		return "", fmt.Errorf("mutant does not fit the code any more: %s (its old text stands %d times in %s)", m.name, n, m.file)
+	if n := strings.Count(string(text), m.Old); n != 1 {
+		return "", fmt.Errorf("mutant does not fit the code any more: %s (its old text stands %d times in %s)", m.Name, n, m.File)
 	}
-	mutated := filepath.Join(dir, filepath.Base(m.file))
+	mutated := filepath.Join(dir, filepath.Base(m.File))
 	overlay = filepath.Join(dir, "overlay.json")
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{real: mutated}})
 	return overlay, errors.Join(err,
 		os.MkdirAll(dir, 0o755),
-		os.WriteFile(mutated, []byte(strings.Replace(string(text), m.old, m.new, 1)), 0o644),
+		os.WriteFile(mutated, []byte(strings.Replace(string(text), m.Old, m.New, 1)), 0o644),
 		os.WriteFile(overlay, list, 0o644))
 }
 
 // control runs the tests of m without it, unless that was done for another one: they must pass, or their failing
 // would catch nothing.
-func (p *proof) control(ctx context.Context, m mutation, sound map[string]bool) error {
-	for _, pkg := range m.pkgs {
-		key := pkg + " " + m.run
+func (r *Run) control(ctx context.Context, m Mutation, sound map[string]bool) error {
+	for _, pkg := range m.Pkgs {
+		key := pkg + " " + m.Run
 		if sound[key] {
 			continue
 		}
-		dir := filepath.Join(p.work, "sound")
+		dir := filepath.Join(r.Work, "sound")
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
-		failed, how, err := p.test(ctx, dir, "", pkg, m.run)
+		failed, how, err := r.test(ctx, dir, "", pkg, m.Run)
 		if err == nil && failed {
 			err = fmt.Errorf("the tests of %s fail without any mutant: %s", pkg, how)
 		}
@@ -95,9 +92,9 @@ func (p *proof) control(ctx context.Context, m mutation, sound map[string]bool) 
 }
 
 // hunt runs the tests with m planted, until some fail.
-func (p *proof) hunt(ctx context.Context, m mutation, dir, overlay string) (caught bool, how string, err error) {
-	for _, pkg := range m.pkgs {
-		if caught, how, err = p.test(ctx, dir, overlay, pkg, m.run); caught || err != nil {
+func (r *Run) hunt(ctx context.Context, m Mutation, dir, overlay string) (caught bool, how string, err error) {
+	for _, pkg := range m.Pkgs {
+		if caught, how, err = r.test(ctx, dir, overlay, pkg, m.Run); caught || err != nil {
 			return caught, how, err
 		}
 	}
@@ -105,16 +102,16 @@ func (p *proof) hunt(ctx context.Context, m mutation, dir, overlay string) (caug
 }
 
 // test compiles the tests of pkg with the overlay, which must succeed, and runs them. How tells what failed.
-func (p *proof) test(ctx context.Context, dir, overlay, pkg, run string) (failed bool, how string, err error) {
+func (r *Run) test(ctx context.Context, dir, overlay, pkg, run string) (failed bool, how string, err error) {
 	program := filepath.Join(dir, "tests")
 	args := []string{"test", "-c", "-vet=off", "-o", program}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
 	build := exec.CommandContext(ctx, "go", append(args, pkg)...)
-	build.Dir = p.root
+	build.Dir = r.Root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	ownGroup(build)
+	OwnGroup(build)
 	if out, err := build.CombinedOutput(); err != nil {
 		return false, "", fmt.Errorf("it does not compile: %w\n%s", err, out)
 	}
@@ -122,9 +119,12 @@ func (p *proof) test(ctx context.Context, dir, overlay, pkg, run string) (failed
 		run = "."
 	}
 	tests := exec.CommandContext(ctx, program, "-test.count=1", "-test.failfast", "-test.timeout=5m", "-test.run="+run)
-	tests.Dir = filepath.Join(p.root, pkg)
+	tests.Dir = filepath.Join(r.Root, pkg)
 	tests.Env = append(os.Environ(), "TMPDIR="+dir)
-	ownGroup(tests)
+	if overlay != "" { // for the programs that the tests build
+		tests.Env = append(tests.Env, "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay)
+	}
+	OwnGroup(tests)
 	out, err := tests.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
@@ -144,10 +144,4 @@ func reason(out []byte) string {
 		return string(m[1]) + string(m[2]) + string(m[3])
 	}
 	return strings.TrimSpace(string(out[max(0, len(out)-200):]))
-}
-
-// ownGroup lets cmd and all that it starts end with its context, and not with Ctrl-C before that.
-func ownGroup(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }
