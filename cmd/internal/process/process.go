@@ -21,6 +21,7 @@ const patience = 10 * time.Second
 // A Process is a program, started again and again, its output in one log file.
 type Process struct {
 	Log  string // the file
+	Out  string // another one for its standard output, empty: Log
 	path string
 	args []string
 
@@ -38,7 +39,7 @@ func New(path, dir, name string, args ...string) *Process {
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running() {
+	if p.runs() {
 		return nil
 	}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -48,6 +49,14 @@ func (p *Process) Start() error {
 	defer log.Close()
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	if p.Out != "" {
+		out, err := os.OpenFile(p.Out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		cmd.Stdout = out
+	}
 	// In a group of its own, so that Ctrl-C is for the demo, which ends the programs in order; and with the
 	// demo's thread dies the program, so that a demo that is killed leaves nothing behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -75,8 +84,15 @@ func (p *Process) Started() bool {
 	return p.cmd != nil
 }
 
-// running reports whether the program runs. The caller holds the lock.
-func (p *Process) running() bool {
+// Running reports whether the program runs.
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.runs()
+}
+
+// runs needs mu.
+func (p *Process) runs() bool {
 	if p.cmd == nil {
 		return false
 	}
@@ -97,7 +113,7 @@ func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 func (p *Process) end(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.running() {
+	if !p.runs() {
 		return
 	}
 	p.cmd.Process.Signal(s)
@@ -113,7 +129,7 @@ func (p *Process) end(s syscall.Signal) {
 func (p *Process) Fill(full bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.running() {
+	if !p.runs() {
 		return fmt.Errorf("%s does not run", filepath.Base(p.path))
 	}
 	var limit unix.Rlimit

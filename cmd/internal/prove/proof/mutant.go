@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,12 +137,14 @@ func (r *Run) test(ctx context.Context, dir, overlay, pkg, run string) (failed b
 	return false, "", err
 }
 
-var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)|^panic: (.*)|^(fatal error: .*)`)
+var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+).*(?:\n\s+(\S.*))?|^(panic: .*)|^(fatal error: .*)`)
 
-// reason returns what out says of the first failure.
+// reason returns what out says of the last failure: a test inside another one is told behind it.
 func reason(out []byte) string {
-	if m := failure.FindSubmatch(out); m != nil {
-		return string(m[1]) + string(m[2]) + string(m[3])
+	all := failure.FindAllSubmatch(out, -1)
+	if len(all) == 0 {
+		return strings.TrimSpace(string(out[max(0, len(out)-200):]))
 	}
-	return strings.TrimSpace(string(out[max(0, len(out)-200):]))
+	text := string(bytes.Join(all[len(all)-1][1:], []byte(" ")))
+	return strings.TrimSpace(text[:min(len(text), 200)])
 }

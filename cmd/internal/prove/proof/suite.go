@@ -53,6 +53,8 @@ type Run struct {
 	N    int                           // scale: 1 is the full proof, 0 the short form that tests run
 	Seed uint64                        // told at the start
 	Say  func(format string, a ...any) // progress, one line
+
+	building sync.Mutex // held by the one who builds a program
 }
 
 // A Part of a proof returns an error when its own control fails or when it could not do what it is for.
@@ -200,6 +202,8 @@ func (r *Run) Scaled(short, full int) int {
 func (r *Run) Program(ctx context.Context, name string) (string, error) {
 	bin := filepath.Join(r.Work, "bin")
 	path := filepath.Join(bin, name)
+	r.building.Lock()
+	defer r.building.Unlock()
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
