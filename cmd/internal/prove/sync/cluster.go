@@ -161,23 +161,20 @@ func (c *nodes) logs() (tails string) {
 
 // killLeader kills the log's leader while receipts come, and starts it again.
 func (c *nodes) killLeader(ctx context.Context, s *site, random *rand.Rand) error {
-	if err := c.lead(ctx, new(int)); err != nil {
-		return err
-	}
 	if err := s.progress(ctx, 1+random.IntN(2*len(s.gates))); err != nil {
 		return err
 	}
-	var leader int
-	if err := c.lead(ctx, &leader); err != nil { // it may have changed
+	n, err := c.lead(ctx)
+	if err != nil {
 		return err
 	}
-	c.servers[leader].Kill()
-	return c.servers[leader].Start()
+	c.servers[n].Kill()
+	return c.servers[n].Start()
 }
 
-// lead waits until the log has a leader.
-func (c *nodes) lead(ctx context.Context, node *int) error {
-	return until(ctx, electionTime, "a leader", func() bool {
+// lead waits until the log has a leader, and returns which node that is.
+func (c *nodes) lead(ctx context.Context) (n int, err error) {
+	err = until(ctx, electionTime, "a leader", func() bool {
 		answer, err := c.conn.Request("$JS.API.STREAM.INFO.GATEPOST", nil, 500*time.Millisecond)
 		if err != nil {
 			return false
@@ -190,7 +187,8 @@ func (c *nodes) lead(ctx context.Context, node *int) error {
 		if json.Unmarshal(answer.Data, &info) != nil {
 			return false
 		}
-		n, err := fmt.Sscanf(info.Cluster.Leader, "node-%d", node)
-		return n == 1 && err == nil && *node < len(c.servers)
+		_, err = fmt.Sscanf(info.Cluster.Leader, "node-%d", &n)
+		return err == nil && n < len(c.servers)
 	})
+	return n, err
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -242,20 +243,23 @@ func (s *site) audit(ctx context.Context) (t proof.Tally, err error) {
 	return t, s.book.objections(chains)
 }
 
-// pullAll pulls until nothing is missing, or for as long as a hub may take to see what another one has stored.
+// pullAll pulls until nothing is missing, or for as long as a hub may take to start and to see what another one has stored.
 func (s *site) pullAll(ctx context.Context, hub int, chains map[string]chain) (pulled []pull.Line, err error) {
-	late := until(ctx, seeTime, "everything", func() bool {
-		if pulled, err = s.pull(ctx, hub); err != nil {
+	until(ctx, seeTime, "everything", func() bool { // what is missing then is counted
+		if err = s.hubs[hub].Start(); err != nil {
 			return true
+		}
+		if pulled, err = s.pull(ctx, hub); err != nil {
+			return !notNow.MatchString(err.Error())
 		}
 		lost, _ := compare(chains, pulled)
 		return lost == 0
 	})
-	if ctx.Err() != nil {
-		return nil, late
-	}
-	return pulled, err
+	return pulled, errors.Join(err, ctx.Err())
 }
+
+// notNow is in gatectl's words where a hub is not there yet, or cannot read its log.
+var notNow = regexp.MustCompile(`hub not reached|\(503\)`)
 
 // pull lets the real gatectl fetch everything from one hub, or what more words of it say.
 func (s *site) pull(ctx context.Context, hub int, more ...string) ([]pull.Line, error) {
