@@ -22,7 +22,9 @@ import (
 const Authority = "authority"
 
 // Kinds lists what Create makes.
-func Kinds() []string { return []string{"device", "declarer", Authority, "receipt", "publisher", "issuer"} }
+func Kinds() []string {
+	return []string{"device", "declarer", Authority, "receipt", "publisher", "issuer"}
+}
 
 // Create makes a key of a kind and writes dir/name.key, mode 0600, and dir/name.pub.pem. It makes dir where
 // that is missing and never overwrites a file. Both files are on the disk when it returns.
