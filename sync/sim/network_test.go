@@ -40,6 +40,10 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 		body, _ = io.ReadAll(r.Body) // from memory
 	}
 	what := r.Method + " " + r.URL.Path
+	if l.w.exchanges++; l.w.exchanges > maxExchanges || l.w.failed != "" {
+		l.w.fail("no rest after %d exchanges", l.w.exchanges)
+		return nil, errNoWay
+	}
 	res, err := l.carry(r, body)
 	if gone := r.Context().Err(); gone != nil { // the client has crashed meanwhile
 		l.w.say("%s is gone: %s", l.who, what)
@@ -185,6 +189,6 @@ func (s *server) serve(r *http.Request, body []byte, cut error) (res *http.Respo
 	if s.life != life {
 		return nil, errCut
 	}
-	s.w.truth.answered(s, r, answer.Code, answer.Body.Bytes())
+	s.w.truth.answered(s, r, body, answer.Code, answer.Body.Bytes())
 	return answer.Result(), nil
 }

@@ -177,7 +177,7 @@ func (t *truth) broken(before, got entry.Head, format string, a ...any) {
 }
 
 // answered: a hub has said something about a device, to whom ever.
-func (t *truth) answered(s *server, r *http.Request, status int, body []byte) {
+func (t *truth) answered(s *server, r *http.Request, sent []byte, status int, body []byte) {
 	if r.URL.Path != wire.PathBatches && !strings.HasPrefix(r.URL.Path, wire.PathDevice) {
 		return
 	}
@@ -192,11 +192,26 @@ func (t *truth) answered(s *server, r *http.Request, status int, body []byte) {
 	} else {
 		t.w.must(json.Unmarshal(body, &state))
 	}
+	if status == http.StatusOK && r.Method == http.MethodPost {
+		t.took(s, sent)
+	}
 	if state.Seq > 0 && t.epoch().chain(state.Device).hash[state.Seq].String() != state.Hash {
 		t.w.fail("server %d says that it holds entry %d of %s, and the log does not", s.n, state.Seq, short(state.Device))
 	}
 	if state.Receipt != nil {
 		t.receipt(s, *state.Receipt)
+	}
+}
+
+// took: a hub has said that it holds a batch.
+func (t *truth) took(s *server, raw []byte) {
+	b, err := wire.Parse(raw)
+	t.w.must(err)
+	for _, raw := range b.Entries {
+		if h, err := entry.HeadOf(raw); err != nil || t.epoch().chain(b.Device).hash[h.Seq] != h.Hash {
+			t.w.fail("server %d has taken entry %d of %s, and the log does not hold it", s.n, h.Seq, short(b.Device))
+			return
+		}
 	}
 }
 

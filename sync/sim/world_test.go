@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	maxDepth = 8      // events inside events
-	maxSteps = 50_000 // of one world
-	tailSize = 40     // lines of the trace that a failure shows
+	maxDepth     = 8      // events inside events
+	maxSteps     = 50_000 // of one world
+	maxExchanges = 20_000
+	tailSize     = 40 // lines of the trace that a failure shows
 )
 
 var dawn = time.Date(2026, 11, 23, 5, 0, 0, 0, time.UTC)
@@ -29,10 +30,11 @@ type world struct {
 	dir  string // for journals and the stick, in memory where possible
 	rng  *rand.Rand
 
-	now   time.Time
-	queue queue
-	count int // events so far
-	depth int
+	now       time.Time
+	queue     queue
+	count     int // events so far
+	exchanges int
+	depth     int
 
 	trace  hash.Hash
 	tail   []string

@@ -9,51 +9,116 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"gatepost/cmd/internal/prove/proof"
+
+	"golang.org/x/sync/errgroup"
 )
 
-const simSeeds = 10_000
+const (
+	simSeeds   = 10_000
+	simHunt    = 500 // seeds within which each planted bug must be found
+	simProcess = 2   // that play at once: one process has one seed at a time
+)
 
-var simLine = regexp.MustCompile(`(?m)sim: seeds=(\d+) mutants=(\d+)/(\d+) lost=(\d+) doubled=(\d+)`)
+var (
+	simLine = regexp.MustCompile(`(?m)^sim: seeds=(\d+) lost=(\d+) doubled=(\d+)`)
+	simFail = regexp.MustCompile(`seed \d+: .*`)
+)
 
-// sim runs the simulation of the protocol, whose short form is a test of its own.
+// sim plays the simulation of the protocol, and then again with each of its planted bugs. Its short form is a test of its own.
 func sim(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
 	if p.N == 0 {
 		return t, nil
 	}
-	program := filepath.Join(p.Work, "sim.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-o", program, "./sync/sim")
-	build.Dir = p.Root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	proof.OwnGroup(build)
-	if out, err := build.CombinedOutput(); err != nil {
-		return t, fmt.Errorf("build the simulation: %w\n%s", err, out)
+	t, found, err := play(ctx, p, filepath.Join(p.Work, "sim"), "", p.N*simSeeds)
+	if err == nil && found != "" {
+		err = errors.New(found)
 	}
-	seeds := p.N * simSeeds
-	tests := exec.CommandContext(ctx, program, "-test.v", "-test.timeout=30m", "-test.run=^TestSeeds$", "-seeds", strconv.Itoa(seeds))
-	tests.Dir = filepath.Join(p.Root, "sync/sim")
-	proof.OwnGroup(tests)
-	out, failed := tests.CombinedOutput()
-	if t, err = simulated(out); err != nil {
-		return t, fmt.Errorf("%w:\n%s", err, out)
+	if err != nil {
+		return t, fmt.Errorf("simulation: %w", err)
 	}
-	if failed != nil {
-		return t, fmt.Errorf("simulation: %w\n%s", failed, out)
-	}
-	if t.Seeds < seeds {
-		return t, fmt.Errorf("only %d of %d seeds were simulated", t.Seeds, seeds)
+	bugs, err := simHunts(ctx, p, simMutations)
+	t.Add(bugs)
+	return t, err
+}
+
+// simHunts plants each bug in an overlay and looks for it by simulation.
+func simHunts(ctx context.Context, p *proof.Run, list []proof.Mutation) (t proof.Tally, err error) {
+	for i, m := range list {
+		dir := filepath.Join(p.Work, fmt.Sprintf("sim-mutant-%d", i))
+		overlay, err := m.Plant(p.Root, dir)
+		if err != nil {
+			return t, err
+		}
+		_, found, err := play(ctx, p, dir, overlay, simHunt)
+		if err != nil {
+			return t, fmt.Errorf("mutant %q: %w", m.Name, err)
+		}
+		t.Mutants++
+		if found == "" {
+			p.Say("✗ NOT CAUGHT within %d seeds: %s", simHunt, m.Name)
+			continue
+		}
+		t.Caught++
+		p.Say("caught: %s (%s)", m.Name, simFail.FindString(found))
 	}
 	return t, nil
 }
 
-// simulated reads what the simulation says that it counted.
+// play builds the simulation, with an overlay if there is one, and plays seeds from 1 on in several processes. Found is what a
+// seed that fails says.
+func play(ctx context.Context, p *proof.Run, dir, overlay string, seeds int) (t proof.Tally, found string, err error) {
+	program := filepath.Join(dir, "sim.test")
+	args := []string{"test", "-c", "-vet=off", "-o", program}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	build := exec.CommandContext(ctx, "go", append(args, "./sync/sim")...)
+	build.Dir = p.Root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	proof.OwnGroup(build)
+	if out, err := build.CombinedOutput(); err != nil {
+		return t, "", fmt.Errorf("it does not compile: %w\n%s", err, out)
+	}
+	each := (seeds + simProcess - 1) / simProcess
+	outs, fails := make([][]byte, simProcess), make([]error, simProcess)
+	var g errgroup.Group
+	for i := range simProcess {
+		g.Go(func() error {
+			tests := exec.CommandContext(ctx, program, "-test.timeout=60m", "-test.run=^TestSeeds$",
+				"-from", strconv.Itoa(1+i*each), "-seeds", strconv.Itoa(each))
+			tests.Dir = filepath.Join(p.Root, "sync/sim")
+			proof.OwnGroup(tests)
+			outs[i], fails[i] = tests.CombinedOutput()
+			return nil
+		})
+	}
+	g.Wait()
+	if ctx.Err() != nil {
+		return t, "", ctx.Err()
+	}
+	for i, out := range outs {
+		if fails[i] != nil {
+			return t, strings.TrimSpace(string(out)), nil
+		}
+		one, err := simulated(out)
+		if err != nil {
+			return t, "", fmt.Errorf("%w:\n%s", err, out)
+		}
+		t.Add(one)
+	}
+	return t, "", nil
+}
+
+// simulated reads what a simulation says that it counted.
 func simulated(out []byte) (t proof.Tally, err error) {
 	m := simLine.FindSubmatch(out)
 	if m == nil {
 		return t, errors.New("the simulation says nothing of its seeds")
 	}
-	for i, n := range []*int{&t.Seeds, &t.Caught, &t.Mutants, &t.Lost, &t.Doubled} {
+	for i, n := range []*int{&t.Seeds, &t.Lost, &t.Doubled} {
 		if *n, err = strconv.Atoi(string(m[i+1])); err != nil {
 			return t, err
 		}
