@@ -51,7 +51,7 @@ type Hub struct {
 	shared  bool           // other hubs write to the store as well
 	slots   chan struct{}  // bounds the bodies that are held in memory at once
 	line    atomic.Int64   // batches that wait for a slot
-	end     func()         // ends following
+	stop    func()         // ends following
 	follow  sync.WaitGroup // what follows other hubs
 	release func()         // closes the store that Open opened
 
@@ -86,7 +86,7 @@ func Open(ctx context.Context, opt Options) (*Hub, error) {
 	}
 	h.release = e.close
 	following, end := context.WithCancel(context.WithoutCancel(ctx))
-	h.end = end
+	h.stop = end
 	if h.shared {
 		h.follow.Go(func() { h.followOthers(following, e) })
 	}
@@ -101,7 +101,7 @@ func New(ctx context.Context, s Store, epoch string, shared bool, opt Options) (
 	}
 	h := &Hub{
 		opt: opt, store: s, epoch: epoch, shared: shared, slots: make(chan struct{}, maxSlots), busy: map[string]chan struct{}{},
-		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}), end: func() {}, release: func() {},
+		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}), stop: func() {}, release: func() {},
 	}
 	switch m, err := s.Last(ctx, anySubject); {
 	case err == nil:
@@ -114,7 +114,7 @@ func New(ctx context.Context, s Store, epoch string, shared bool, opt Options) (
 
 // Close ends the engine, or leaves the cluster. Requests that are still under way fail with a problem of the type "store".
 func (h *Hub) Close() {
-	h.end()
+	h.stop()
 	h.follow.Wait()
 	h.release()
 }
@@ -207,7 +207,9 @@ func (h *Hub) Epoch() string { return h.epoch }
 // Read returns up to max records that stand after the place after, in order, and the place of the newest
 // record of the log. No records means that there are none yet.
 func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.Record, last uint64, err error) {
-	last, _ = h.newest()
+	if last, err = h.end(ctx, after); err != nil {
+		return nil, 0, err
+	}
 	for seq := after + 1; seq > after && seq <= last && len(records) < max; seq++ {
 		m, err := h.store.First(ctx, seq, anySubject)
 		if err != nil {
@@ -220,6 +222,24 @@ func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.R
 		records = append(records, r)
 	}
 	return records, last, nil
+}
+
+// end returns the place of the log's newest record. Where other hubs write, and a reader comes from behind the newest one
+// that this hub knows, it asks the log: the reader was at another hub before.
+func (h *Hub) end(ctx context.Context, after uint64) (last uint64, err error) {
+	if last, _ = h.newest(); !h.shared || after < last {
+		return last, nil
+	}
+	switch m, err := h.store.Last(ctx, anySubject); {
+	case err == nil:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stored(m.Place)
+		return h.last, nil
+	case !errors.Is(err, ErrEmpty):
+		return last, fmt.Errorf("read the log's end: %w", err)
+	}
+	return last, nil
 }
 
 func record(m Message) (wire.Record, error) {

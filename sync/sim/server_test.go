@@ -108,11 +108,11 @@ func (s *server) crash(down time.Duration) {
 	})
 }
 
-// saw tells the other hubs of a message, each a little later; some learn of it only when they need it.
+// saw tells the hubs of a message, each a little later, or much: following is a convenience that may break down.
 func (w *world) saw(m hub.Message) {
 	for _, s := range w.servers {
 		life := s.life
-		w.after(w.upTo(2*time.Second), func() {
+		w.after(w.upTo(oneOf(w, 2*time.Second, 2*time.Second, 20*time.Minute)), func() {
 			if s.up && s.life == life {
 				s.hub.Saw(m.Subject, m.Place)
 			}
