@@ -208,6 +208,7 @@ func (w *world) heal() {
 		}
 		k.net.up = true
 	}
+	w.pass(2 * w.fate.interval) // for a contact of each uplink: it may not know yet what the hub has lost
 	for end := w.now.Add(24 * time.Hour); w.failed == "" && !w.truth.rest(); {
 		if w.now.After(end) {
 			w.fail("no rest within a day: %s", w.truth.unrest())

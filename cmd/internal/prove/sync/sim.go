@@ -83,33 +83,42 @@ func play(ctx context.Context, p *proof.Run, dir, overlay string, seeds int) (t 
 		return t, "", fmt.Errorf("it does not compile: %w\n%s", err, out)
 	}
 	each := (seeds + simProcess - 1) / simProcess
-	outs, fails := make([][]byte, simProcess), make([]error, simProcess)
-	var g errgroup.Group
+	tallies := make([]proof.Tally, simProcess)
+	g, first := errgroup.WithContext(ctx) // ends with the first seed that fails
 	for i := range simProcess {
-		g.Go(func() error {
-			tests := exec.CommandContext(ctx, program, "-test.timeout=60m", "-test.run=^TestSeeds$",
-				"-from", strconv.Itoa(1+i*each), "-seeds", strconv.Itoa(each))
-			tests.Dir = filepath.Join(p.Root, "sync/sim")
-			proof.OwnGroup(tests)
-			outs[i], fails[i] = tests.CombinedOutput()
-			return nil
+		g.Go(func() (err error) {
+			tallies[i], err = playFrom(first, p, program, 1+i*each, each)
+			return err
 		})
 	}
-	g.Wait()
-	if ctx.Err() != nil {
-		return t, "", ctx.Err()
+	err = g.Wait()
+	if f := failed(""); errors.As(err, &f) && ctx.Err() == nil {
+		return t, string(f), nil
 	}
-	for i, out := range outs {
-		if fails[i] != nil {
-			return t, strings.TrimSpace(string(out)), nil
-		}
-		one, err := simulated(out)
-		if err != nil {
-			return t, "", fmt.Errorf("%w:\n%s", err, out)
-		}
+	for _, one := range tallies {
 		t.Add(one)
 	}
-	return t, "", nil
+	return t, "", err
+}
+
+// failed is what a seed that fails says.
+type failed string
+
+func (f failed) Error() string { return string(f) }
+
+// playFrom plays n seeds in a process of its own.
+func playFrom(ctx context.Context, p *proof.Run, program string, from, n int) (t proof.Tally, err error) {
+	tests := exec.CommandContext(ctx, program, "-test.timeout=60m", "-test.run=^TestSeeds$", "-from", strconv.Itoa(from), "-seeds", strconv.Itoa(n))
+	tests.Dir = filepath.Join(p.Root, "sync/sim")
+	proof.OwnGroup(tests)
+	out, err := tests.CombinedOutput()
+	if err != nil {
+		return t, failed(strings.TrimSpace(string(out)))
+	}
+	if t, err = simulated(out); err != nil {
+		err = fmt.Errorf("%w:\n%s", err, out)
+	}
+	return t, err
 }
 
 // simulated reads what a simulation says that it counted.
