@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 60, "how many seeds are played")
+	seeds = flag.Int("seeds", 3, "how many seeds are played")
 	from  = flag.Uint64("from", 1, "the first one")
 )
 
@@ -47,6 +47,9 @@ func TestSeeds(t *testing.T) {
 func TestSameSeedSameWorld(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
 		a, b := play(t, seed), play(t, seed)
+		if a.failed != "" {
+			t.Error(a.tell())
+		}
 		if x, y := fmt.Sprintf("%x", a.trace.Sum(nil)), fmt.Sprintf("%x", b.trace.Sum(nil)); x != y {
 			t.Errorf("seed %d: traces %s and %s", seed, x, y)
 		}
