@@ -50,7 +50,7 @@ fuzz: ## every fuzz target for FUZZ_TIME
 pictures: ## the README's pictures, from the demo in a browser
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 
-prove: prove-camera prove-gpio prove-journal ## every long proof
+prove: prove-camera prove-gpio prove-journal prove-sync ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
@@ -61,6 +61,9 @@ prove-gpio: ## the lamps on real GPIO lines (gpio-sim in an arm64 VM)
 prove-journal: ## the journal against kills, failing calls, power cuts, damage and planted bugs (N=2 twice as much, PARTS="cut kill")
 	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove -n $(or $(N),1) $(PARTS)
 
+prove-sync: ## the way from gate to puller against kills, power cuts, lost disks, bad networks and planted bugs (N=2, PARTS="cluster power")
+	@$(GO) build -o bin/prove-sync ./cmd/internal/prove/sync && exec bin/prove-sync -n $(or $(N),1) $(PARTS)
+
 bench-journal: ## what an entry costs beside a raw write, SQLite and plain bbolt; writes docs/PERFORMANCE.md
 	@$(GO) run ./cmd/internal/bench/journal -update docs/PERFORMANCE.md
 
@@ -70,5 +73,5 @@ bench-herd: ## 2,000 gates at once after an outage, and 38,181 computed; writes 
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal bench-journal bench-herd clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal prove-sync bench-journal bench-herd clean
 .DEFAULT_GOAL := help

@@ -18,6 +18,7 @@ import (
 var rows = [][]string{
 	{"cmd/gatekiosk", "cmd/gatehub", "cmd/gatectl"},
 	{"cmd/internal"},
+	{"sync/sim"},
 	{"sync/uplink", "sync/hub", "sync/pull"},
 	{"storage/journal", "storage/memory", "storage/view", "sync/wire"},
 	{"scanner", "device"},

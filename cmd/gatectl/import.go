@@ -45,13 +45,6 @@ type importer struct {
 	anew   bool
 }
 
-// A tally is what became of one device's batches.
-type tally struct {
-	taken, there int  // entries
-	refused      int  // batches
-	behind       bool // the hub lacks entries before those on the stick
-}
-
 func importCommand(ctx context.Context, e env, args []string) int {
 	fs := newFlags("import", importHelp)
 	m := importer{env: e}
@@ -117,93 +110,32 @@ func (m *importer) run(ctx context.Context) (all bool, err error) {
 	}
 	all = true
 	for _, id := range ids {
-		t, err := m.device(ctx, id)
+		whole, err := m.device(ctx, id)
 		if err != nil {
 			return false, err
 		}
-		all = all && t.refused == 0
+		all = all && whole
 	}
 	return all, nil
 }
 
-// device imports the batches of one device and leaves the hub's answer on the stick. An error ends the whole import:
-// the hub or the stick is gone.
-func (m *importer) device(ctx context.Context, id string) (t tally, err error) {
-	state, err := m.state(ctx, id)
-	if why, refused := refusal(err); refused {
-		fmt.Fprintf(m.err, "gatectl import: %s: %v\n", id, why)
-		return tally{refused: 1}, nil
-	}
-	if err != nil {
-		return t, err
-	}
-	list, err := m.stick.Batches(id)
-	if err != nil {
-		return t, err
-	}
-	for _, p := range list {
-		if state, err = m.batch(ctx, state, p, &t); err != nil {
-			return t, err
+// device imports the batches of one device.
+func (m *importer) device(ctx context.Context, id string) (whole bool, err error) {
+	in := uplink.Import{Stick: m.stick, Anew: m.anew, Exchange: m.exchange, Refused: func(device, what string, why any) {
+		if what == "" {
+			fmt.Fprintf(m.err, "gatectl import: %s: %v\n", device, why)
+		} else {
+			fmt.Fprintf(m.err, "gatectl import: %s/%s: refused: %v\n", device, what, why)
 		}
+	}}
+	t, err := in.Device(ctx, id)
+	if err == nil && t.Known {
+		fmt.Fprintf(m.out, "%s: %d entries taken, %d already there, %d files refused, the hub holds up to %d\n", id, t.Taken, t.There, t.Refused, t.Up)
 	}
-	if state, err = m.state(ctx, id); err != nil {
-		return t, err
+	if err == nil && t.Known && m.token != "" {
+		err = m.orders(ctx, id)
 	}
-	fmt.Fprintf(m.out, "%s: %d entries taken, %d already there, %d files refused, the hub holds up to %d\n", id, t.taken, t.there, t.refused, state.Seq)
-	if err := m.stick.Answer(state, t.behind); err != nil || m.token == "" {
-		return t, err
-	}
-	return t, m.orders(ctx, id)
-}
-
-// batch hands one batch to the hub, which stands at state, and returns where it stands then.
-func (m *importer) batch(ctx context.Context, state wire.State, p uplink.Span, t *tally) (wire.State, error) {
-	refuse := func(why any) (wire.State, error) {
-		t.refused++
-		fmt.Fprintf(m.err, "gatectl import: %s/%v: refused: %v\n", state.Device, p, why)
-		return state, nil
-	}
-	raw, err := m.stick.Batch(state.Device, p)
-	if err != nil {
-		return refuse(err)
-	}
-	b, err := wire.Parse(raw)
-	switch {
-	case err != nil:
-		return refuse(err)
-	case b.Device != state.Device:
-		return refuse("it is of device " + strconv.Quote(b.Device))
-	case b.Before().Seq > state.Seq && !(m.anew && state.Seq == 0):
-		t.behind = true
-		return refuse(fmt.Sprintf("the hub holds entries up to %d, and those before %d are not on the stick: its kiosk will put them there", state.Seq, b.Before().Seq+1))
-	}
-	next, err := m.exchange(ctx, http.MethodPost, wire.PathBatches, state.Device, raw)
-	problem := wire.Problem{}
-	if errors.As(err, &problem) && problem.Type == wire.ProblemStep && problem.State != nil && problem.State.Seq >= b.After().Seq {
-		next, err = state, nil // the hub went past it before
-	}
-	if why, refused := refusal(err); refused {
-		return refuse(why)
-	}
-	if err != nil {
-		return state, err
-	}
-	if next.Seq > state.Seq {
-		t.taken += len(b.Entries)
-	} else {
-		t.there += len(b.Entries)
-	}
-	return next, nil
-}
-
-// refusal returns the problem that err is, if trying again would not help.
-func refusal(err error) (p wire.Problem, refused bool) {
-	refused = errors.As(err, &p) && p.Status >= 400 && p.Status < 500
-	return p, refused
-}
-
-func (m *importer) state(ctx context.Context, id string) (wire.State, error) {
-	return m.exchange(ctx, http.MethodGet, wire.PathDevice+id, id, nil)
+	return t.Refused == 0, err
 }
 
 // exchange asks the hub, which may ask to wait, about a device. An answer other than 200 is a wire.Problem.

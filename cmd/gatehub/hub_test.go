@@ -171,8 +171,8 @@ func (g *gate) batch(n int) ([]byte, error) {
 }
 
 // post sends a batch and returns the hub's state.
-func (p *process) post(raw []byte) (s wire.State, err error) {
-	res, err := p.http.Post(p.url+wire.PathBatches, wire.TypeBatch, bytes.NewReader(raw))
+func (p *process) post(raw []byte, query ...string) (s wire.State, err error) {
+	res, err := p.http.Post(p.url+wire.PathBatches+strings.Join(query, ""), wire.TypeBatch, bytes.NewReader(raw))
 	if err != nil {
 		return s, err
 	}
@@ -308,14 +308,19 @@ func TestEmptyFolderAfterRestart(t *testing.T) {
 
 	p = start(t, dir)
 	_, _, err = p.pull(t, cursor)
-	var problem wire.Problem
+	problem := wire.Problem{}
 	if !errors.As(err, &problem) || problem.Status != http.StatusGone || problem.Start == "" {
 		t.Fatalf("the old cursor: %v", err)
 	}
-	if s := g.send(t, p, 2); s.Seq != 7 {
-		t.Errorf("hub stands at %d, want 7", s.Seq)
+	raw, err := g.batch(2)
+	must(t, err)
+	if _, err := p.post(raw); !errors.As(err, &problem) || problem.Type != wire.ProblemStep {
+		t.Errorf("it begins in the middle: %v", err)
 	}
-	if seen, _, err := p.pull(t, problem.Start); err != nil || seen[g.id] != 7 {
+	if s, err := p.post(raw, wire.Begin); err != nil || s.Seq != 7 {
+		t.Errorf("hub stands at %d, want 7, %v", s.Seq, err)
+	}
+	if seen, _, err := p.pull(t, ""); err != nil || seen[g.id] != 7 {
 		t.Errorf("from the new start: %v, %v", seen, err)
 	}
 }

@@ -197,7 +197,7 @@ func TestStaleHead(t *testing.T) {
 	t.Parallel()
 	c := cluster(t, 3)
 	a, b := c.join(), c.join()
-	b.end() // it hears of nobody any more
+	b.stop() // it hears of nobody any more
 	b.follow.Wait()
 	all, other := chain(t, entry.Head{}, 6, "a"), chain(t, entry.Head{}, 6, "b")
 	put := func(h *Hub, entries [][]byte) string {

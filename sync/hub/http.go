@@ -68,11 +68,15 @@ func (h *Hub) serveBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { <-h.slots }()
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBatch))
-	if err != nil {
-		unreadable(err).Write(w)
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		problem(wire.ProblemTooLarge, http.StatusRequestEntityTooLarge, "batch too large", err.Error()).Write(w)
 		return
 	}
-	s, err := h.Put(r.Context(), raw)
+	if err != nil { // it broke off, or took too long, and says nothing of the batch
+		busy(w, h.opt.Pace.retryAfter())
+		return
+	}
+	s, err := h.put(r.Context(), raw, r.URL.Query().Get("begin") == "1")
 	if err == nil {
 		h.opt.Pace.stored(len(h.slots) - 1 + int(h.line.Load()))
 	}
@@ -93,14 +97,6 @@ func (h *Hub) enter(ctx context.Context) bool {
 	case <-ctx.Done():
 	}
 	return false
-}
-
-// unreadable tells a body that is too large from one that broke off.
-func unreadable(err error) wire.Problem {
-	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return problem(wire.ProblemTooLarge, http.StatusRequestEntityTooLarge, "batch too large", err.Error())
-	}
-	return problem(wire.ProblemBatch, http.StatusBadRequest, "batch cannot be read", err.Error())
 }
 
 func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {

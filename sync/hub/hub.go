@@ -2,8 +2,8 @@
 // with signed receipts. The log is the truth; everything else at a hub can be rebuilt from it.
 //
 // A batch is stored whole, in its own bytes, and only when it goes on exactly where the hub's chain of its
-// device ends; a device of which the hub holds nothing may begin anywhere. A receipt is signed only for
-// what is on the disk. The hub holds no key that opens a sealed part.
+// device ends; a device of which the hub holds nothing may begin in the middle, when it says that it means to. A receipt
+// is signed only for what is on the disk. The hub holds no key that opens a sealed part.
 //
 // Batches that wait at the same moment are stored together. The log lies in the hub's own folder, or in a cluster that
 // several hubs write to side by side: each batch is stored only behind the one that its hub took for the device's
@@ -53,7 +53,7 @@ type Hub struct {
 	shared  bool           // other hubs write to the store as well
 	slots   chan struct{}  // bounds the bodies that are held in memory at once
 	line    atomic.Int64   // batches that wait for a slot
-	end     func()         // ends following
+	stop    func()         // ends following
 	follow  sync.WaitGroup // what follows other hubs
 	release func()         // closes the store that Open opened
 
@@ -88,7 +88,7 @@ func Open(ctx context.Context, opt Options) (*Hub, error) {
 	}
 	h.release = e.close
 	following, end := context.WithCancel(context.WithoutCancel(ctx))
-	h.end = end
+	h.stop = end
 	if h.shared {
 		h.follow.Go(func() { h.followOthers(following, e) })
 	}
@@ -96,14 +96,14 @@ func Open(ctx context.Context, opt Options) (*Hub, error) {
 }
 
 // New returns a hub over a store that its caller opens and closes, and whose log is named epoch; shared tells that
-// others write to it. Where a device's chain ends is read when the hub first needs it.
+// others write to it, which its caller tells by Saw. Where a device's chain ends is read when the hub first needs it.
 func New(ctx context.Context, s Store, epoch string, shared bool, opt Options) (*Hub, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Hub{
 		opt: opt, store: s, epoch: epoch, shared: shared, slots: make(chan struct{}, maxSlots), busy: map[string]chan struct{}{},
-		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}), end: func() {}, release: func() {},
+		heads: map[string]head{}, kept: map[string]head{}, news: make(chan struct{}), stop: func() {}, release: func() {},
 	}
 	switch m, err := s.Last(ctx, anySubject); {
 	case err == nil:
@@ -116,7 +116,7 @@ func New(ctx context.Context, s Store, epoch string, shared bool, opt Options) (
 
 // Close ends the engine, or leaves the cluster. Requests that are still under way fail with a problem of the type "store".
 func (h *Hub) Close() {
-	h.end()
+	h.stop()
 	h.follow.Wait()
 	h.release()
 }
@@ -125,7 +125,7 @@ func (h *Hub) Close() {
 func (h *Hub) followOthers(ctx context.Context, e *engine) {
 	for {
 		last, _ := h.newest()
-		err := e.follow(ctx, last, h.saw)
+		err := e.follow(ctx, last, h.Saw)
 		if ctx.Err() != nil {
 			return
 		}
@@ -137,8 +137,8 @@ func (h *Hub) followOthers(ctx context.Context, e *engine) {
 	}
 }
 
-// saw notes a message of the log that may be another hub's.
-func (h *Hub) saw(subject string, seq uint64) {
+// Saw notes a message of the log that may be another hub's.
+func (h *Hub) Saw(subject string, seq uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if device, ok := deviceOf(subject); ok && h.heads[device].at < seq {
@@ -209,7 +209,9 @@ func (h *Hub) Epoch() string { return h.epoch }
 // Read returns up to max records that stand after the place after, in order, and the place of the newest
 // record of the log. No records means that there are none yet.
 func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.Record, last uint64, err error) {
-	last, _ = h.newest()
+	if last, err = h.end(ctx, after); err != nil {
+		return nil, 0, err
+	}
 	for seq := after + 1; seq > after && seq <= last && len(records) < max; seq++ {
 		m, err := h.store.First(ctx, seq, anySubject)
 		if err != nil {
@@ -222,6 +224,24 @@ func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.R
 		records = append(records, r)
 	}
 	return records, last, nil
+}
+
+// end returns the place of the log's newest record. Where other hubs write, and a reader comes from behind the newest one
+// that this hub knows, it asks the log: the reader was at another hub before.
+func (h *Hub) end(ctx context.Context, after uint64) (last uint64, err error) {
+	if last, _ = h.newest(); !h.shared || after < last {
+		return last, nil
+	}
+	switch m, err := h.store.Last(ctx, anySubject); {
+	case err == nil:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stored(m.Place)
+		return h.last, nil
+	case !errors.Is(err, ErrEmpty):
+		return last, fmt.Errorf("read the log's end: %w", err)
+	}
+	return last, nil
 }
 
 func record(m Message) (wire.Record, error) {

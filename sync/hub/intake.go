@@ -20,7 +20,15 @@ const (
 // Put takes a batch in its own bytes. It returns the hub's state once every entry of the batch is durable
 // here, now or from an earlier time. Every error is a wire.Problem, and nothing was stored then, except
 // that after a ProblemStore nobody knows: the sender sends again.
-func (h *Hub) Put(ctx context.Context, raw []byte) (wire.State, error) {
+func (h *Hub) Put(ctx context.Context, raw []byte) (wire.State, error) { return h.put(ctx, raw, false) }
+
+// Begin is Put for a sender who knows that the hub holds nothing of the device, and that the entries before the batch are
+// not to be had any more. A sender who does not know might leave out what a lost log held.
+func (h *Hub) Begin(ctx context.Context, raw []byte) (wire.State, error) {
+	return h.put(ctx, raw, true)
+}
+
+func (h *Hub) put(ctx context.Context, raw []byte, begins bool) (wire.State, error) {
 	b, err := h.check(raw)
 	if err != nil {
 		return wire.State{}, err
@@ -31,7 +39,7 @@ func (h *Hub) Put(ctx context.Context, raw []byte) (wire.State, error) {
 	}
 	defer release()
 	for range maxTries {
-		at, where, err := h.decide(ctx, b)
+		at, where, err := h.decide(ctx, b, begins)
 		if err != nil {
 			return wire.State{}, h.notStored(b.Device, err)
 		}
@@ -85,16 +93,16 @@ func (h *Hub) free(device string, done chan struct{}) {
 }
 
 // decide tells where b stands. Where other hubs write, nothing is refused by a head that is only remembered.
-func (h *Hub) decide(ctx context.Context, b wire.Batch) (head, where, error) {
+func (h *Hub) decide(ctx context.Context, b wire.Batch, begins bool) (head, where, error) {
 	at, err := h.head(ctx, b.Device)
-	if err == nil && h.shared && place(at.Head, b) != goesOn {
+	if err == nil && h.shared && place(at.Head, b, begins) != goesOn {
 		h.doubt(b.Device)
 		at, err = h.head(ctx, b.Device)
 	}
 	if err != nil {
 		return at, 0, err
 	}
-	return at, place(at.Head, b), nil
+	return at, place(at.Head, b, begins), nil
 }
 
 // check tells whether raw is a batch of a device that may send.
@@ -117,14 +125,14 @@ func (h *Hub) check(raw []byte) (wire.Batch, error) {
 type where int
 
 const (
-	goesOn    where = iota // right behind the head
+	goesOn    where = iota // right behind the head, or it begins the chain
 	isStored               // it ends at the head
 	elsewhere              // it overlaps the head, lies before it, or leaves a gap
 	isFork                 // it has another entry where the hub has one
 )
 
-func place(at entry.Head, b wire.Batch) where {
-	if _, err := at.Follow(b.Entries[0]); at.Seq == 0 || err == nil {
+func place(at entry.Head, b wire.Batch, begins bool) where {
+	if _, err := at.Follow(b.Entries[0]); at.Seq == 0 && begins || err == nil {
 		return goesOn
 	}
 	if b.After() == at {

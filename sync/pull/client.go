@@ -87,12 +87,14 @@ func (c *Client) Page(ctx context.Context, after string, limit int, wait time.Du
 		if err != nil {
 			return next, n, err
 		}
-		if err := c.check(&l); err != nil {
+		at, err := c.check(&l)
+		if err != nil {
 			return next, n, fmt.Errorf("entry %d of device %s: %w", l.Seq, l.Device, err)
 		}
 		if err := each(l); err != nil {
 			return next, n, err
 		}
+		c.keep(l.Device, at)
 		next, n = l.Cursor, n+1
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
@@ -147,35 +149,39 @@ func ParseLine(raw []byte) (l Line, err error) {
 	return l, nil
 }
 
-// check verifies l and opens its sealed part.
-func (c *Client) check(l *Line) error {
+// check verifies l, opens its sealed part and returns where its device's chain stands behind it.
+func (c *Client) check(l *Line) (at chain, err error) {
 	if _, err := ParseCursor(l.Cursor); err != nil {
-		return err
+		return at, err
 	}
 	if err := sameInClear(*l); err != nil {
-		return err
+		return at, err
 	}
 	head, err := entry.HeadOf(l.Entry)
 	if err != nil {
-		return err
+		return at, err
 	}
-	at := chain{head, c.chains[l.Device].unsigned + 1}
+	at = chain{head, c.chains[l.Device].unsigned + 1}
 	if before, known := c.chains[l.Device]; known {
 		if _, err := before.Follow(l.Entry); err != nil {
-			return err
+			return at, err
 		}
 	}
 	if c.Devices != nil {
 		if err := c.verify(*l, &at); err != nil {
-			return err
+			return at, err
 		}
 	}
+	c.open(l)
+	return at, nil
+}
+
+// keep remembers where a chain stands, once its reader has taken the entry.
+func (c *Client) keep(device string, at chain) {
 	if c.chains == nil {
 		c.chains = map[string]chain{}
 	}
-	c.chains[l.Device] = at
-	c.open(l)
-	return nil
+	c.chains[device] = at
 }
 
 // sameInClear tells whether the hub described the entry as it is.

@@ -72,26 +72,31 @@ func (u *Uplink) sendGap(ctx context.Context, raw []byte, why *poison) error {
 	if err != nil {
 		return err
 	}
+	// It is set aside before the gap goes: if the answer is lost, and then perhaps the power, a receipt for the gap must not
+	// pass for one for the entry.
+	u.aside[h.Seq] = h.Hash
+	if err := u.aside.save(u.Aside); err != nil {
+		delete(u.aside, h.Seq)
+		return fmt.Errorf("set an entry aside: %w", err)
+	}
 	u.trial = trial{h, why}
 	err = u.post(ctx, [][]byte{gap})
 	if p := (*poison)(nil); errors.As(err, &p) {
 		u.trial = trial{}
-		return u.stuck(why)
+		delete(u.aside, h.Seq)
+		return errors.Join(u.stuck(why), u.aside.save(u.Aside))
 	}
 	if err == nil {
-		u.setAside()
+		u.tellAside()
 	}
 	return err // if it is the answer that got lost, the next contact tells
 }
 
-// setAside remembers that a gap stands at the hub for the entry of the trial, and tells it. The entry stays in the journal.
-func (u *Uplink) setAside() {
+// tellAside tells that a gap stands at the hub for the entry of the trial. The entry stays in the journal.
+func (u *Uplink) tellAside() {
 	t := u.trial
-	u.aside[t.Seq], u.trial, u.limit = t.Hash, trial{}, wire.MaxEntries
+	u.trial, u.limit = trial{}, wire.MaxEntries
 	u.Log.Error("entry set aside", "seq", t.Seq, "reason", t.why)
-	if err := u.aside.save(u.Aside); err != nil {
-		u.Log.Error("what was set aside may be forgotten", "error", err)
-	}
 	if u.OnAlarm != nil {
 		u.OnAlarm(fmt.Sprintf("the hub refuses entry %d; it stays here, and a gap was sent in its place: %v", t.Seq, t.why))
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
-	"time"
 
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
@@ -49,10 +48,10 @@ func (u *Uplink) contact(ctx context.Context) error {
 		return err
 	}
 	if u.trial.Seq > 0 && s.Seq >= u.trial.Seq { // the hub took the gap, and its answer got lost
-		u.setAside()
+		u.tellAside()
 	}
-	u.cursor, u.limit, u.agreed, u.pace, u.trial = s.Seq, wire.MaxEntries, true, pace{}, trial{}
-	if s.Seq == 0 {
+	u.cursor, u.limit, u.agreed, u.pace = s.Seq, wire.MaxEntries, true, pace{}
+	if u.empty = s.Seq == 0; u.empty {
 		u.cursor = u.j.First() - 1
 	}
 	u.down.tell(s.Orders)
@@ -68,21 +67,21 @@ func (u *Uplink) ask(ctx context.Context) (wire.State, error) {
 	var random [wire.NonceSize]byte
 	rand.Read(random[:]) // never fails
 	nonce := hex.EncodeToString(random[:])
-	sent := time.Now()
+	sent := u.Now()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { sent = time.Now() }, // the handshake is no part of the round trip
+		GotConn: func(httptrace.GotConnInfo) { sent = u.Now() }, // the handshake is no part of the round trip
 	})
 	s, err := u.exchange(ctx, http.MethodGet, path+"?nonce="+nonce, nil)
 	if err != nil || s.Time == nil {
 		return s, err
 	}
-	trip := time.Since(sent)
+	trip := u.Now().Sub(sent)
 	at, err := s.Time.Check(u.ReceiptKey, u.device, nonce)
 	if err != nil { // the clock can do without; what else the hub says proves itself
 		u.Log.Warn("hub's time does not count", "error", err)
 		return s, nil
 	}
-	u.down.at, u.down.heard = at, time.Now()
+	u.down.at, u.down.heard = at, u.Now()
 	if u.OnTime != nil {
 		u.OnTime(at, trip)
 	}
@@ -166,8 +165,12 @@ func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	s, err := u.exchange(ctx, http.MethodPost, wire.PathBatches, body)
+	path := wire.PathBatches
+	if u.empty { // else a hub that has lost its log since the contact would begin here, in the middle
+		path += wire.Begin
+	}
+	began := u.Now()
+	s, err := u.exchange(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return u.refused(err, len(raws))
 	}
@@ -180,8 +183,8 @@ func (u *Uplink) post(ctx context.Context, raws [][]byte) error {
 	if err := u.keep(s); err != nil {
 		return err
 	}
-	u.cursor = s.Seq
-	u.pace.add(len(raws), time.Since(began))
+	u.cursor, u.empty = s.Seq, false
+	u.pace.add(len(raws), u.Now().Sub(began))
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (u *Uplink) do(ctx context.Context, method, path string, body []byte, proof
 	case resp.StatusCode == http.StatusNoContent:
 		return nil, nil
 	case resp.StatusCode != http.StatusOK:
-		r := refuse(resp, answer)
+		r := refuse(resp, answer, u.Now())
 		if r.Type == wire.ProblemRevoked {
 			return nil, disagree("the hub has shut this device out, entries stay here: %v", r)
 		}
@@ -143,14 +143,14 @@ func (u *Uplink) do(ctx context.Context, method, path string, body []byte, proof
 }
 
 // refuse reads a problem. A proxy on the way may answer with anything.
-func refuse(resp *http.Response, answer []byte) *refusal {
+func refuse(resp *http.Response, answer []byte, now time.Time) *refusal {
 	var r refusal
 	if json.Unmarshal(answer, &r.Problem) != nil || r.Title == "" {
 		r.Problem = wire.Problem{Title: "hub answers"}
 	}
 	r.Status = resp.StatusCode
 	r.Title, r.Detail = short(r.Title), short(r.Detail)
-	r.after = retryAfter(resp.Header, time.Now())
+	r.after = retryAfter(resp.Header, now)
 	return &r
 }
 

@@ -69,7 +69,7 @@ func (u *Uplink) askOrder(ctx context.Context) ([]byte, error) {
 	for slot, serial := range had {
 		q.Add("have", fmt.Sprintf("%s:%d", slot, serial))
 	}
-	proof := wire.NewProof(u.Key, u.down.at.Add(time.Since(u.down.heard)))
+	proof := wire.NewProof(u.Key, u.down.at.Add(u.Now().Sub(u.down.heard)))
 	return u.do(ctx, http.MethodGet, wire.PathDevice+u.device+wire.OrdersOf+"?"+q.Encode(), nil, proof, wire.MaxOrder)
 }
 

@@ -50,6 +50,7 @@ type Options struct {
 	Log       *slog.Logger
 	Transport http.RoundTripper // nil = HTTPS with TLS 1.3, X25519
 	Jitter    func() float64    // from 0 to below 1, nil = random
+	Now       func() time.Time  // a clock that nobody sets, nil = time.Now
 
 	// Network calls changed whenever the machine's network has changed, until ctx ends. An error means that it cannot
 	// tell, and the timers are all there is. Nil = WatchNetwork.
@@ -73,7 +74,7 @@ type State struct {
 	Problem     string // why it is not going well, empty when it is
 }
 
-// An Uplink serves one journal. Run it once.
+// An Uplink serves one journal. Run it once, or take its steps one by one.
 type Uplink struct {
 	Options
 	j         *journal.Journal
@@ -83,12 +84,15 @@ type Uplink struct {
 
 	agreed bool   // cursor is the hub's word, and it fits our chain
 	cursor uint64 // the last entry that the hub holds
+	empty  bool   // the hub said that it holds nothing
 	limit  int    // entries of a batch; less while the hub finds batches too large
 	pace   pace   // since the last contact
 	aside  aside  // entries that the hub refused
 	trial  trial  // what it may have got instead of one
 	down   down   // orders that wait at the hub
 
+	err   error         // of the last round
+	due   time.Time     // when the next one is
 	news  chan struct{} // the network has changed
 	fails int           // in a row
 	alarm string        // the last one raised, until a contact agrees
@@ -108,6 +112,9 @@ func New(j *journal.Journal, o Options) *Uplink {
 	}
 	if o.Jitter == nil {
 		o.Jitter = rand.Float64
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Network == nil {
 		o.Network = WatchNetwork
@@ -131,7 +138,8 @@ func or(d, other time.Duration) time.Duration {
 	return other
 }
 
-// Run hands on until ctx ends; then it returns nil. No failure of the network or of the hub ends it.
+// Run hands on until ctx ends; then it returns nil. No failure of the network or of the hub ends it. It only waits for
+// what Begin, Step and Rewired say; all that is decided is decided there.
 func (u *Uplink) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -139,23 +147,49 @@ func (u *Uplink) Run(ctx context.Context) error {
 	defer watching.Wait()
 	defer stop()
 	defer u.client.CloseIdleConnections()
-	u.recall()
-	if !sleep(ctx, u.soon()) {
-		return nil
+	for ok := sleep(ctx, u.Begin().Sub(u.Now())); ok; ok = u.wait(ctx) {
+		u.Step(ctx)
 	}
-	for {
-		err := u.round(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		u.settle(err)
-		if err == nil {
+	return nil
+}
+
+// Begin recalls what was set aside and returns when the first step is due: soon after the start, but not for all kiosks
+// at once.
+func (u *Uplink) Begin() (due time.Time) {
+	u.recall()
+	u.due = u.Now().Add(u.soon())
+	return u.due
+}
+
+// Step hands on what the hub lacks and returns when the next step is due. It starts no goroutine. It may be called before
+// that where the journal has new entries and the last step went Well.
+func (u *Uplink) Step(ctx context.Context) (due time.Time) {
+	if !u.Now().Before(u.due) {
+		u.agreed = false // compare again, also when all is well: the hub may have lost its disk
+	}
+	u.err = u.round(ctx)
+	if ctx.Err() == nil {
+		u.settle(u.err)
+		if u.err == nil {
 			u.fetchOrders(ctx)
 		}
-		if !u.wait(ctx, err) {
-			return nil
-		}
+		u.due = u.Now().Add(u.pause(u.err))
 	}
+	return u.due
+}
+
+// Well reports whether the last step was a success. While the hub fails, new entries start none: a busy gate would knock
+// at every passage.
+func (u *Uplink) Well() bool { return u.err == nil }
+
+// Rewired says that the network has changed, and returns when the next step is due: soon, where the last one failed, unless
+// the hub had asked for time.
+func (u *Uplink) Rewired() (due time.Time) {
+	u.client.CloseIdleConnections() // they may lead nowhere now
+	if at := u.Now().Add(u.soon()); u.err != nil && asked(u.err) == 0 && at.Before(u.due) {
+		u.due = at
+	}
+	return u.due
 }
 
 // watch hands on that the network has changed. It ends with ctx, or at once where nobody can tell.
@@ -209,7 +243,7 @@ func (u *Uplink) settle(err error) {
 		if u.alarm != "" {
 			u.Log.Info("the hub agrees again")
 		}
-		u.alarm, u.fails, u.last, s.Online = "", 0, time.Now(), true
+		u.alarm, u.fails, u.last, s.Online = "", 0, u.Now(), true
 		s.Left = u.pace.left(u.j.Head().Seq - u.cursor)
 	case errors.As(err, &d):
 		u.fails++

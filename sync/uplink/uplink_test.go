@@ -55,8 +55,9 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		_, err = h.head.Follow(b.Entries[0])
+		begins := h.head == (entry.Head{}) && r.URL.Query().Get("begin") == "1"
 		switch {
-		case h.head == (entry.Head{}) || err == nil:
+		case begins || err == nil:
 			h.entries = append(h.entries, b.Entries...)
 			h.head = b.After()
 			h.batches = append(h.batches, len(b.Entries))
@@ -374,5 +375,18 @@ func TestHubThatRefusesEverything(t *testing.T) {
 	}
 	r.hub.set(func() { r.hub.prank = nil })
 	r.run("the last receipt", r.settled)
+	r.whole()
+}
+
+// A hub that loses its log between two contacts gets all of it, not only what is new. Found by the simulation, seed 209.
+func TestLogLostBetweenContacts(t *testing.T) {
+	r := newRig(t, 3)
+	r.run("all again", func() bool {
+		if r.settled() && r.journal.Head().Seq == 3 {
+			r.hub.set(func() { r.hub.entries, r.hub.head = nil, entry.Head{} })
+			r.add(2) // the interval is an hour
+		}
+		return r.settled() && r.journal.Head().Seq == 5
+	})
 	r.whole()
 }

@@ -14,28 +14,20 @@ const maxAsked = time.Hour
 // it nothing.
 var errAway = errors.New("turned away")
 
-// wait returns when the next round is due, and false when ctx has ended. New entries start one at once, but not while the
-// hub fails: a busy gate would knock at every passage. Then a change of the network does, unless the hub asked for time.
-func (u *Uplink) wait(ctx context.Context, err error) bool {
-	pause := u.pause(err)
-	due := time.Now().Add(pause)
-	timer := time.NewTimer(pause)
+// wait returns when it is time for the next step, and false when ctx has ended.
+func (u *Uplink) wait(ctx context.Context) bool {
+	timer := time.NewTimer(u.due.Sub(u.Now()))
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-timer.C:
-			u.agreed = false // compare again, also when all is well: the hub may have lost its disk
 			return true
 		case <-u.news:
-			u.client.CloseIdleConnections() // they may lead nowhere now
-			if soon := u.soon(); err != nil && asked(err) == 0 && soon < time.Until(due) {
-				timer.Reset(soon)
-				due = time.Now().Add(soon)
-			}
+			timer.Reset(u.Rewired().Sub(u.Now()))
 		case <-u.j.Changed():
-			if err == nil {
+			if u.Well() {
 				return true
 			}
 			s := u.told

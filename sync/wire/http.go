@@ -22,6 +22,9 @@ const (
 	TypeProblem   = "application/problem+json"
 )
 
+// Begin stands behind PathBatches where the sender knows that the hub holds nothing of the device.
+const Begin = "?begin=1"
+
 // A State is where a hub stands with a device. Hash and Receipt are empty when it holds nothing.
 type State struct {
 	Device  string         `json:"device"`

@@ -86,8 +86,8 @@ func TestPythonClient(t *testing.T) {
 	needPython(t)
 	const pictures = 5
 	d := newGate(t, []lane{{"pictures", "files:" + folder(t, pictures), "in"}, {laneIn, "sim:manual", "in"}})
-	d.must(t, d.hub.start())
-	d.must(t, d.kiosk.start())
+	d.must(t, d.hub.Start())
+	d.must(t, d.kiosk.Start())
 	d.saved(t, pictures+1) // and the boot
 	declared, err := d.declare(dung, healthy(d.form), time.Now())
 	d.must(t, err)

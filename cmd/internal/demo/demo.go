@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/process"
 )
 
 // Options of a demo.
@@ -38,8 +39,8 @@ const drain = 15 * time.Second
 type demo struct {
 	Options
 	world
-	kiosk *process
-	hub   *process
+	kiosk *process.Process
+	hub   *process.Process
 	relay *relay
 	began time.Time
 
@@ -85,11 +86,11 @@ func (d *demo) run(ctx context.Context, b builder) error {
 		return err
 	}
 	defer d.relay.Close()
-	d.kiosk = newProcess(b.path("gatekiosk"), d.dir, "kiosk", "-config", d.kioskConfig)
-	d.hub = newProcess(b.path("gatehub"), d.dir, "hub", "-config", d.hubConfig)
-	defer d.kiosk.stop()
-	defer d.hub.stop()
-	if err := d.kiosk.start(); err != nil {
+	d.kiosk = process.New(b.path("gatekiosk"), d.dir, "kiosk", "-config", d.kioskConfig)
+	d.hub = process.New(b.path("gatehub"), d.dir, "hub", "-config", d.hubConfig)
+	defer d.kiosk.Stop()
+	defer d.hub.Stop()
+	if err := d.kiosk.Start(); err != nil {
 		return err
 	}
 	if err := d.awaitKiosk(ctx); err != nil {
@@ -111,7 +112,7 @@ func (d *demo) run(ctx context.Context, b builder) error {
 	err = d.tell(ctx, until, built)
 	if ctx.Err() != nil { // Ctrl-C is how a demo ends
 		err = nil
-		if !d.hub.started() {
+		if !d.hub.Started() {
 			return d.finishAlone()
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/process"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
 	"gatepost/sync/wire"
@@ -67,16 +68,16 @@ func newGate(t *testing.T, lanes []lane) *demo {
 	if d.relay, err = newRelay(d.relayAddr, d.hubAddr, filepath.Join(d.dir, "wire.bin")); err != nil {
 		t.Fatal(err)
 	}
-	d.kiosk = newProcess(b.path("gatekiosk"), d.dir, "kiosk", "-config", d.kioskConfig)
-	d.hub = newProcess(b.path("gatehub"), d.dir, "hub", "-config", d.hubConfig)
+	d.kiosk = process.New(b.path("gatekiosk"), d.dir, "kiosk", "-config", d.kioskConfig)
+	d.hub = process.New(b.path("gatehub"), d.dir, "hub", "-config", d.hubConfig)
 	t.Cleanup(func() {
-		d.kiosk.stop()
-		d.hub.stop()
+		d.kiosk.Stop()
+		d.hub.Stop()
 		d.relay.Close()
 		if t.Failed() {
-			for _, p := range []*process{d.kiosk, d.hub} {
-				log, _ := os.ReadFile(p.log)
-				t.Logf("%s:\n%s", filepath.Base(p.log), log)
+			for _, p := range []*process.Process{d.kiosk, d.hub} {
+				log, _ := os.ReadFile(p.Log)
+				t.Logf("%s:\n%s", filepath.Base(p.Log), log)
 			}
 		}
 	})
@@ -131,7 +132,7 @@ func (d *demo) whole(t *testing.T) tally {
 		})
 	}))
 	d.must(t, await(t.Context(), time.Minute, "the last receipt", d.settled))
-	d.kiosk.stop()
+	d.kiosk.Stop()
 	counts, err := d.count(t.Context())
 	d.must(t, err)
 	if err := counts.check(false); err != nil {
@@ -144,12 +145,12 @@ func (d *demo) whole(t *testing.T) tally {
 func TestOutage(t *testing.T) {
 	const people = 12
 	d := newGate(t, []lane{{"gate-1", "files:" + folder(t, people), "in"}})
-	d.must(t, d.kiosk.start())
+	d.must(t, d.kiosk.Start())
 	d.saved(t, people+1) // and the boot
-	d.kiosk.kill()
-	d.must(t, d.kiosk.start())
+	d.kiosk.Kill()
+	d.must(t, d.kiosk.Start())
 	d.must(t, d.awaitKiosk(t.Context()))
-	d.must(t, d.hub.start())
+	d.must(t, d.hub.Start())
 	counts := d.whole(t)
 	if counts.stored < people+2 { // the folder is shown anew after the kill, so there may be twice as many
 		t.Errorf("%v: fewer than the people and two boots", counts)
@@ -160,16 +161,16 @@ func TestOutage(t *testing.T) {
 // where to begin.
 func TestHubLosesItsDisk(t *testing.T) {
 	d := newGate(t, []lane{{"gate-1", "files:" + folder(t, 5), "in"}})
-	d.must(t, d.hub.start())
-	d.must(t, d.kiosk.start())
+	d.must(t, d.hub.Start())
+	d.must(t, d.kiosk.Start())
 	d.saved(t, 6)
 	d.must(t, await(t.Context(), time.Minute, "the last receipt", d.settled))
 	old := d.lastCursor(t)
-	d.hub.stop()
+	d.hub.Stop()
 	for _, store := range []string{"log", "view.db"} {
 		d.must(t, os.RemoveAll(filepath.Join(d.hubData, store)))
 	}
-	d.must(t, d.hub.start())
+	d.must(t, d.hub.Start())
 	d.must(t, await(t.Context(), time.Minute, "the hub's second start", func() bool {
 		n, err := d.hubSeq()
 		return err == nil && n >= 6
@@ -247,7 +248,7 @@ func (d *demo) getEntries(t *testing.T, query string) *http.Response {
 // A disk that takes nothing: a fault, never a green, and the gate works again by itself once there is room.
 func TestFullDisk(t *testing.T) {
 	d := newGate(t, demoLanes(""))
-	d.must(t, d.kiosk.start())
+	d.must(t, d.kiosk.Start())
 	d.must(t, d.awaitKiosk(t.Context()))
 	declared := func(p person) string {
 		text, err := d.declare(p, healthy(d.form), time.Now())
@@ -257,7 +258,7 @@ func TestFullDisk(t *testing.T) {
 	d.must(t, d.visit(t.Context(), "with room", laneIn, entry.Admit, entry.ReasonDeclared, declared(dung)))
 	before, err := d.state()
 	d.must(t, err)
-	d.must(t, d.kiosk.fill(true))
+	d.must(t, d.kiosk.Fill(true))
 	d.must(t, d.show(laneIn, declared(mai)))
 	d.must(t, await(t.Context(), seen, "the fault", func() bool {
 		s, err := d.state()
@@ -266,13 +267,13 @@ func TestFullDisk(t *testing.T) {
 	if s, err := d.state(); err != nil || s.Seq != before.Seq {
 		t.Errorf("entry %d after %d on a full disk, %v", s.Seq, before.Seq, err)
 	}
-	d.must(t, d.kiosk.fill(false))
+	d.must(t, d.kiosk.Fill(false))
 	d.must(t, await(t.Context(), seen, "the end of the fault", func() bool {
 		s, err := d.state()
 		return err == nil && len(s.Faults) == 0 && len(s.Shown) == 0
 	}))
 	d.must(t, d.visit(t.Context(), "with room again", laneIn, entry.Admit, entry.ReasonDeclared, declared(son)))
-	d.kiosk.stop()
+	d.kiosk.Stop()
 	report, err := journal.Check(filepath.Join(d.kioskData, "journal"), nil)
 	d.must(t, err)
 	if len(report.Damage) > 0 || report.Entries < 4 {
@@ -283,7 +284,7 @@ func TestFullDisk(t *testing.T) {
 // What a hub refuses, it does not store: a foreign body, and one over the limit.
 func TestHubRefusesBadBodies(t *testing.T) {
 	d := newGate(t, demoLanes(""))
-	d.must(t, d.hub.start())
+	d.must(t, d.hub.Start())
 	client, err := d.hubClient()
 	d.must(t, err)
 	post := func(body string) (status int, p wire.Problem) {

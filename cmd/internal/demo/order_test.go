@@ -106,8 +106,8 @@ func (i *issuer) verdict(p person) entry.Verdict {
 func TestOrders(t *testing.T) {
 	d := newGate(t, demoLanes(""))
 	i := newIssuer(t, d)
-	d.must(t, d.hub.start())
-	d.must(t, d.kiosk.start())
+	d.must(t, d.hub.Start())
+	d.must(t, d.kiosk.Start())
 	if v := i.verdict(dung); v != entry.Look {
 		t.Fatalf("before any order: %v", v)
 	}
@@ -134,8 +134,8 @@ func TestOrders(t *testing.T) {
 	d.must(t, os.Remove(filepath.Join(d.hubData, "orders", "forged.order")))
 	i.put("config", wire.Order{Kind: wire.OrderConfig, Serial: 1, Body: []byte("schema = 1\nuplink.hub = \"https://127.0.0.1:1\"\n")}, nil)
 	i.await("the wrong hub", func(k kept) bool { return k.Trial != nil && k.Trial.Starts > 0 })
-	d.kiosk.kill()
-	d.must(t, d.kiosk.start())
+	d.kiosk.Kill()
+	d.must(t, d.kiosk.Start())
 	i.await("the way back", func(k kept) bool {
 		return k.Trial == nil && k.Slots["config"].Current == 0 && k.Slots["config"].Had == 1 && k.Slots["policy"].Current == 1
 	})
@@ -147,7 +147,7 @@ func TestOrders(t *testing.T) {
 		t.Errorf("after the way back: %v", v)
 	}
 	d.must(t, await(t.Context(), time.Minute, "the last receipt", d.settled))
-	d.kiosk.stop()
+	d.kiosk.Stop()
 	if k := i.kept(); k.Slots["config"].Had != 1 || k.Slots["config"].Current != 0 || k.Slots["policy"].Had != 1 {
 		t.Errorf("in the end: %+v", k)
 	}
@@ -178,8 +178,8 @@ func (i *issuer) faults(text string) (n int) {
 func TestRevoked(t *testing.T) {
 	d := newGate(t, demoLanes(""))
 	i := newIssuer(t, d)
-	d.must(t, d.hub.start())
-	d.must(t, d.kiosk.start())
+	d.must(t, d.hub.Start())
+	d.must(t, d.kiosk.Start())
 	i.verdict(dung)
 	d.must(t, await(t.Context(), time.Minute, "the first receipt", d.settled))
 	place := filepath.Join(d.hubData, "devices", "gate-1.toml")
@@ -209,7 +209,7 @@ func TestOrdersByStick(t *testing.T) {
 	b, err := programs()
 	d.must(t, err)
 	d.must(t, b.build(t.Context(), "gatectl"))
-	d.must(t, d.hub.start())
+	d.must(t, d.hub.Start())
 	d.must(t, await(t.Context(), time.Minute, "the hub", func() bool {
 		c, err := d.hubClient()
 		if err != nil {

@@ -114,12 +114,12 @@ func (d *demo) serveBreak(w http.ResponseWriter, r *http.Request) {
 		d.relay.setCut(cut)
 		d.say("viewer: network %s", map[bool]string{true: "cut", false: "mended"}[cut])
 	case "kill":
-		d.kiosk.kill()
+		d.kiosk.Kill()
 		d.say("viewer: kiosk killed (-9), starting it again")
-		err = d.kiosk.start()
+		err = d.kiosk.Start()
 	case "disk":
 		full := r.FormValue("full") == "true"
-		if err = d.kiosk.fill(full); err == nil {
+		if err = d.kiosk.Fill(full); err == nil {
 			d.say("viewer: disk %s", map[bool]string{true: "full", false: "has room again"}[full])
 		}
 	default:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/process"
 )
 
 // A Stage is the demo's kiosk and hub without its story, for a proof that plays one of its own. Lanes names the
@@ -43,27 +44,27 @@ func NewStage(dir, bin string, retain time.Duration) (*Stage, error) {
 	if s.d.relay, err = newRelay(w.relayAddr, w.hubAddr, filepath.Join(dir, "wire.bin")); err != nil {
 		return nil, err
 	}
-	s.d.kiosk = newProcess(filepath.Join(bin, "gatekiosk"), dir, "kiosk", "-config", w.kioskConfig)
-	s.d.hub = newProcess(filepath.Join(bin, "gatehub"), dir, "hub", "-config", w.hubConfig)
+	s.d.kiosk = process.New(filepath.Join(bin, "gatekiosk"), dir, "kiosk", "-config", w.kioskConfig)
+	s.d.hub = process.New(filepath.Join(bin, "gatehub"), dir, "hub", "-config", w.hubConfig)
 	return s, nil
 }
 
 // StartHub and StartKiosk start a program that does not run; StopKiosk lets it end in order, KillKiosk does not.
 // Close ends everything.
-func (s *Stage) StartHub() error   { return s.d.hub.start() }
-func (s *Stage) StartKiosk() error { return s.d.kiosk.start() }
-func (s *Stage) StopKiosk()        { s.d.kiosk.stop() }
-func (s *Stage) KillKiosk()        { s.d.kiosk.kill() }
+func (s *Stage) StartHub() error   { return s.d.hub.Start() }
+func (s *Stage) StartKiosk() error { return s.d.kiosk.Start() }
+func (s *Stage) StopKiosk()        { s.d.kiosk.Stop() }
+func (s *Stage) KillKiosk()        { s.d.kiosk.Kill() }
 
 // Close ends both programs, the kiosk first.
 func (s *Stage) Close() {
-	s.d.kiosk.stop()
-	s.d.hub.stop()
+	s.d.kiosk.Stop()
+	s.d.hub.Stop()
 	s.d.relay.Close()
 }
 
 // Logs are the files that the programs write their logs to.
-func (s *Stage) Logs() []string { return []string{s.d.kiosk.log, s.d.hub.log} }
+func (s *Stage) Logs() []string { return []string{s.d.kiosk.Log, s.d.hub.Log} }
 
 // Show lets somebody hold up a code before a lane, for at most 10 s.
 func (s *Stage) Show(lane, text string, hold time.Duration) error {

@@ -32,7 +32,7 @@ func (d *demo) tell(ctx, until context.Context, built <-chan error) error {
 	if err := d.waitBuilt(ctx, until, built); err != nil {
 		return err
 	}
-	if err := d.hub.start(); err != nil {
+	if err := d.hub.Start(); err != nil {
 		return err
 	}
 	for _, step := range []struct {
@@ -238,9 +238,9 @@ func (d *demo) killed(ctx context.Context) error {
 	if err := d.show(laneIn, son.card()); err != nil {
 		return err
 	}
-	d.kiosk.kill()
+	d.kiosk.Kill()
 	d.say("the kiosk is killed (-9) in mid-scan")
-	if err := d.kiosk.start(); err != nil {
+	if err := d.kiosk.Start(); err != nil {
 		return err
 	}
 	if err := d.awaitKiosk(ctx); err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/keyfile"
+	"gatepost/cmd/internal/process"
 	"gatepost/storage/journal"
 	"gatepost/sync/wire"
 )
@@ -51,23 +52,23 @@ func (t tally) check(timed bool) error {
 func (d *demo) finish() error {
 	ctx := context.Background() // the demo's own context may have ended already: that is how it stops
 	d.relay.setCut(false)
-	for _, p := range []*process{d.kiosk, d.hub} {
-		if err := p.start(); err != nil {
+	for _, p := range []*process.Process{d.kiosk, d.hub} {
+		if err := p.Start(); err != nil {
 			return err
 		}
 	}
 	if err := d.awaitKiosk(ctx); err != nil {
 		return err
 	}
-	if err := d.kiosk.fill(false); err != nil {
+	if err := d.kiosk.Fill(false); err != nil {
 		return err
 	}
 	last := time.Now()
 	err := await(ctx, drain, "the end of the last person", d.empty)
 	err = errors.Join(err, await(ctx, drain-time.Since(last), "the last receipt", d.settled))
-	d.kiosk.stop()
+	d.kiosk.Stop()
 	t, countErr := d.count(ctx)
-	d.hub.stop()
+	d.hub.Stop()
 	if countErr != nil {
 		return errors.Join(err, countErr)
 	}
@@ -85,7 +86,7 @@ func (d *demo) finish() error {
 
 // finishAlone ends a demo that was broken off before there was a hub.
 func (d *demo) finishAlone() error {
-	d.kiosk.stop()
+	d.kiosk.Stop()
 	report, err := journal.Check(filepath.Join(d.kioskData, "journal"), nil)
 	if err != nil {
 		return err

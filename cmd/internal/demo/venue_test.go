@@ -87,9 +87,9 @@ func peerOK(s guard.State) bool { return len(s.Peers) == 1 && s.Peers[0].OK }
 // that is killed knows it all again, and neither the hub nor a log nor an entry ever holds a key.
 func TestTwoGatesOfAVenue(t *testing.T) {
 	a, b, lan := newVenue(t)
-	a.must(t, a.hub.start())
+	a.must(t, a.hub.Start())
 	for _, d := range []*demo{a, b} {
-		d.must(t, d.kiosk.start())
+		d.must(t, d.kiosk.Start())
 		d.must(t, d.awaitKiosk(t.Context()))
 	}
 	a.shows(t, "the other gate", peerOK)
@@ -110,10 +110,10 @@ func TestTwoGatesOfAVenue(t *testing.T) {
 	b.visits(t, "the card comes back at the other gate", laneIn, entry.Admit, entry.ReasonRemembered, huong.card())
 	a.shows(t, "who came back", inside(2))
 
-	b.kiosk.kill()
+	b.kiosk.Kill()
 	a.shows(t, "that the other gate is away", func(s guard.State) bool { return len(s.Peers) == 1 && !s.Peers[0].OK && s.Peers[0].Seen != nil })
 	a.visits(t, "a gate alone goes on", laneOut, entry.Admit, entry.ReasonLeaving, well)
-	b.must(t, b.kiosk.start())
+	b.must(t, b.kiosk.Start())
 	b.must(t, b.awaitKiosk(t.Context()))
 	b.shows(t, "today, after a restart", inside(1))
 	a.shows(t, "the other gate again", peerOK)
@@ -125,8 +125,8 @@ func TestTwoGatesOfAVenue(t *testing.T) {
 	a.must(t, await(t.Context(), time.Minute, "the last receipt", a.settled))
 	b.must(t, await(t.Context(), time.Minute, "the last receipt", b.settled))
 	samePull(t, a, lan[0])
-	b.kiosk.stop()
-	a.kiosk.stop()
+	b.kiosk.Stop()
+	a.kiosk.Stop()
 	noKeyOutside(t, a, b)
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/cmd/internal/prove/proof"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -49,23 +51,23 @@ func (a *account) take(marks []mark) (doubled int) {
 
 // cut proves that what the journal acknowledged is there after the power went. It runs nothing at scale 0: a machine
 // takes seconds to boot.
-func cut(ctx context.Context, p *proof) (tally, error) {
-	if p.n == 0 {
-		return tally{}, nil
+func cut(ctx context.Context, p *proof.Run) (proof.Tally, error) {
+	if p.N == 0 {
+		return proof.Tally{}, nil
 	}
 	kit, err := newKit(ctx, p)
 	if err != nil {
-		return tally{}, err
+		return proof.Tally{}, err
 	}
 	sum, err := recordAndReplay(ctx, p, kit)
 	if err != nil {
 		return sum, err
 	}
-	tallies := make([]tally, len(fileSystems))
+	tallies := make([]proof.Tally, len(fileSystems))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, fs := range fileSystems {
 		group.Go(func() (err error) {
-			if tallies[i], err = cutLive(ctx, p, kit, fs, p.random(uint64(100+i))); err != nil {
+			if tallies[i], err = cutLive(ctx, p, kit, fs, p.Random(uint64(100+i))); err != nil {
 				return fmt.Errorf("live cuts on %s: %w", fs, err)
 			}
 			return nil
@@ -73,7 +75,7 @@ func cut(ctx context.Context, p *proof) (tally, error) {
 	}
 	err = group.Wait()
 	for _, t := range tallies {
-		sum.add(t)
+		sum.Add(t)
 	}
 	return sum, err
 }
@@ -81,9 +83,9 @@ func cut(ctx context.Context, p *proof) (tally, error) {
 // A kit is the folder that buildroot/test/cut.sh fills: what a machine boots, and the checker for this host.
 type kit string
 
-func newKit(ctx context.Context, p *proof) (kit, error) {
-	dir := filepath.Join(p.work, "cut")
-	cmd := exec.CommandContext(ctx, filepath.Join(p.root, "buildroot/test/cut.sh"), dir)
+func newKit(ctx context.Context, p *proof.Run) (kit, error) {
+	dir := filepath.Join(p.Work, "cut")
+	cmd := exec.CommandContext(ctx, filepath.Join(p.Root, "buildroot/test/cut.sh"), dir)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -105,13 +107,13 @@ func (k kit) disk(fs string, lying bool) (*disk, error) {
 }
 
 // cutLive cuts the power of a machine again and again, and does the same with disks and mounts that must lose.
-func cutLive(ctx context.Context, p *proof, k kit, fs string, random *rand.Rand) (tally, error) {
+func cutLive(ctx context.Context, p *proof.Run, k kit, fs string, random *rand.Rand) (proof.Tally, error) {
 	began := time.Now()
 	sum, err := honest(ctx, p, k, fs, random)
 	if err != nil {
 		return sum, err
 	}
-	p.say("%s: %d live cuts, %.1f a minute, lost %d, doubled %d", fs, sum.Cuts, float64(sum.Cuts)/time.Since(began).Minutes(), sum.Lost, sum.Doubled)
+	p.Say("%s: %d live cuts, %.1f a minute, lost %d, doubled %d", fs, sum.Cuts, float64(sum.Cuts)/time.Since(began).Minutes(), sum.Lost, sum.Doubled)
 	return sum, errors.Join(
 		control(ctx, p, k, fs, "nobarrier", false, random),
 		control(ctx, p, k, fs, "rw", true, random),
@@ -120,8 +122,8 @@ func cutLive(ctx context.Context, p *proof, k kit, fs string, random *rand.Rand)
 
 // honest cuts the power of one machine whose disk and mount are as they should be. Behind the last cut it boots once
 // more, for the check.
-func honest(ctx context.Context, p *proof, k kit, fs string, random *rand.Rand) (sum tally, err error) {
-	for n := p.n * liveCuts; sum.Cuts < n && err == nil; {
+func honest(ctx context.Context, p *proof.Run, k kit, fs string, random *rand.Rand) (sum proof.Tally, err error) {
+	for n := p.N * liveCuts; sum.Cuts < n && err == nil; {
 		err = cutUntilLoss(ctx, p, k, fs, n, random, &sum)
 	}
 	return sum, err
@@ -129,7 +131,7 @@ func honest(ctx context.Context, p *proof, k kit, fs string, random *rand.Rand) 
 
 // cutUntilLoss begins with a new disk and adds to sum, up to n cuts. It ends early when something is lost, because the
 // entries that come then are not those that were acknowledged.
-func cutUntilLoss(ctx context.Context, p *proof, k kit, fs string, n int, random *rand.Rand, sum *tally) error {
+func cutUntilLoss(ctx context.Context, p *proof.Run, k kit, fs string, n int, random *rand.Rand, sum *proof.Tally) error {
 	d, err := k.disk(fs, false)
 	if err != nil {
 		return err
@@ -149,14 +151,14 @@ func cutUntilLoss(ctx context.Context, p *proof, k kit, fs string, n int, random
 		sum.Doubled += book.take(l.acks)
 		if l.lost != "" {
 			sum.Lost++
-			p.say("✗ %s: behind cut %d: %s", fs, sum.Cuts, l.lost)
+			p.Say("✗ %s: behind cut %d: %s", fs, sum.Cuts, l.lost)
 		}
 		if l.lost != "" || last {
 			return nil
 		}
 		sum.Cuts++
 		volatile, gone := d.off(random, chance(random))
-		p.say("%s: cut %d behind entry %d, %d acknowledged in this run; of %d sectors not flushed, %d lost",
+		p.Say("%s: cut %d behind entry %d, %d acknowledged in this run; of %d sectors not flushed, %d lost",
 			fs, sum.Cuts, book.last.seq, len(l.acks), volatile, gone)
 	}
 }
@@ -172,14 +174,14 @@ func moment(random *rand.Rand, last bool) int {
 
 // control makes sure that a loss shows where flushes do not work: the first cut leaves nothing of the cache, the next
 // ones a random part. A file system that cannot be mounted does not count: the journal's check is what must notice.
-func control(ctx context.Context, p *proof, k kit, fs, how string, lying bool, random *rand.Rand) error {
+func control(ctx context.Context, p *proof.Run, k kit, fs, how string, lying bool, random *rand.Rand) error {
 	name := fmt.Sprintf("control on %s: mounted %s, lying disk %v", fs, how, lying)
 	for n, share := 1, 0.0; n <= controlCuts; n, share = n+1, random.Float64() {
 		lost, err := controlCut(ctx, p, k, fs, how, lying, share, random)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		p.say("%s: cut %d: %q is lost", name, n, lost)
+		p.Say("%s: cut %d: %q is lost", name, n, lost)
 		if lost != "" && !strings.HasPrefix(lost, unmountable) {
 			return nil
 		}
@@ -188,7 +190,7 @@ func control(ctx context.Context, p *proof, k kit, fs, how string, lying bool, r
 }
 
 // controlCut fills a new disk, cuts it once where flushes do not work, and returns what the guest says is lost.
-func controlCut(ctx context.Context, p *proof, k kit, fs, how string, lying bool, share float64, random *rand.Rand) (string, error) {
+func controlCut(ctx context.Context, p *proof.Run, k kit, fs, how string, lying bool, share float64, random *rand.Rand) (string, error) {
 	d, err := k.disk(fs, lying)
 	if err != nil {
 		return "", err

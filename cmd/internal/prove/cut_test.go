@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"gatepost/cmd/internal/prove/proof"
 )
 
 func TestAccount(t *testing.T) {
@@ -55,7 +57,7 @@ func TestHear(t *testing.T) {
 }
 
 func TestNoMachineAtScaleNought(t *testing.T) {
-	if got, err := cut(t.Context(), &proof{root: t.TempDir()}); got != (tally{}) || err != nil {
+	if got, err := cut(t.Context(), &proof.Run{Root: t.TempDir()}); got != (proof.Tally{}) || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
 }

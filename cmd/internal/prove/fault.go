@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"gatepost/cmd/internal/prove/proof"
 	"gatepost/storage/entry"
 )
 
@@ -38,7 +39,7 @@ func (f failing) String() string {
 const lasting = 12
 
 // fault learns which calls a journal makes on its files, and lets each of them fail, each in a child of its own.
-func fault(ctx context.Context, p *proof) (t tally, err error) {
+func fault(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
 	f, err := newFaulter(ctx, p)
 	if err != nil {
 		return t, err
@@ -52,8 +53,8 @@ func fault(ctx context.Context, p *proof) (t tally, err error) {
 		return t, err
 	}
 	plan := list(calls)
-	if p.n == 0 {
-		plan = sample(plan, p.random(2))
+	if p.N == 0 {
+		plan = sample(plan, p.Random(2))
 	}
 	var broken []error
 	dead := map[call]bool{} // calls whose failing some child did not survive: one is enough
@@ -62,18 +63,18 @@ func fault(ctx context.Context, p *proof) (t tally, err error) {
 			continue
 		}
 		got, err := f.hit(ctx, x)
-		t.add(got)
+		t.Add(got)
 		if err != nil {
 			broken, dead[call{name: x.name, path: x.path}] = append(broken, fmt.Errorf("%v: %w", x, err)), true
 		}
 		if ctx.Err() != nil || len(broken) == maxBroken {
 			break
 		}
-		if !got.holds() {
-			p.say("✗ %v: lost %d, doubled %d, unnoticed %d", x, got.Lost, got.Doubled, got.Unnoticed)
+		if !got.Holds() {
+			p.Say("✗ %v: lost %d, doubled %d, unnoticed %d", x, got.Lost, got.Doubled, got.Unnoticed)
 		}
 		if (i+1)%100 == 0 {
-			p.say("%d of %d faults", i+1, len(plan))
+			p.Say("%d of %d faults", i+1, len(plan))
 		}
 	}
 	if len(broken) > 0 {
@@ -120,26 +121,26 @@ func sample(plan []failing, r *rand.Rand) (some []failing) {
 
 // A faulter runs children under strace.
 type faulter struct {
-	p             *proof
+	p             *proof.Run
 	strace, prove string
 	work          string        // a folder for all of this
 	dir           string        // of the child that runs
 	met           map[place]int // where calls were made to fail, and how many
 }
 
-func newFaulter(ctx context.Context, p *proof) (*faulter, error) {
-	strace, err := p.tool(ctx, "strace", "strace")
+func newFaulter(ctx context.Context, p *proof.Run) (*faulter, error) {
+	strace, err := tool(ctx, p, "strace", "strace")
 	if err != nil {
 		return nil, err
 	}
-	prove, err := p.program(ctx, "internal/prove")
+	prove, err := p.Program(ctx, "internal/prove")
 	if err != nil {
 		return nil, err
 	}
 	// In memory where that can be had: what is tried here are the journal's answers, not a disk.
 	work, err := os.MkdirTemp("/dev/shm", "gatepost-prove-")
 	if err != nil {
-		work, err = os.MkdirTemp(p.work, "fault-")
+		work, err = os.MkdirTemp(p.Work, "fault-")
 	}
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func (f *faulter) learn(ctx context.Context) ([]call, error) {
 		return nil, fmt.Errorf("without any fault: %w", err)
 	}
 	got, err := f.judge(t)
-	if err == nil && !got.holds() {
+	if err == nil && !got.Holds() {
 		err = fmt.Errorf("lost %d, doubled %d, unnoticed %d", got.Lost, got.Doubled, got.Unnoticed)
 	}
 	if err != nil {
@@ -183,7 +184,7 @@ func (f *faulter) control(ctx context.Context, calls []call) error {
 			return ctx.Err()
 		}
 		if err == nil && got.Lost > 0 && got.Unnoticed > 0 {
-			f.p.say("control: a child that takes refusals for acknowledgements is caught")
+			f.p.Say("control: a child that takes refusals for acknowledgements is caught")
 			return nil
 		}
 	}
@@ -192,10 +193,10 @@ func (f *faulter) control(ctx context.Context, calls []call) error {
 
 // hit runs a child with a fault and judges it. A fault that met no call, because the calls were spread otherwise over
 // the threads, is tried again with a lower number.
-func (f *faulter) hit(ctx context.Context, x failing) (sum tally, err error) {
+func (f *faulter) hit(ctx context.Context, x failing) (sum proof.Tally, err error) {
 	for {
 		got, n, err := f.try(ctx, x, "")
-		sum.add(got)
+		sum.Add(got)
 		if n > 0 || err != nil || x.number == 1 {
 			return sum, err
 		}
@@ -204,7 +205,7 @@ func (f *faulter) hit(ctx context.Context, x failing) (sum tally, err error) {
 }
 
 // try runs a child with a fault and judges it; n is how many calls failed.
-func (f *faulter) try(ctx context.Context, x failing, how string) (got tally, n int, err error) {
+func (f *faulter) try(ctx context.Context, x failing, how string) (got proof.Tally, n int, err error) {
 	t, err := f.run(ctx, how,
 		"-P", filepath.Join(f.dir, x.path), "-P", filepath.Join(f.dir, "marks"), "-e", "trace=writev,"+x.name,
 		"-e", fmt.Sprintf("inject=%s:error=%s:when=%d..%d", x.name, x.errno, x.number, x.to))
@@ -234,13 +235,13 @@ func (f *faulter) coverage(calls []call, faults int) error {
 	for at, n := range f.met {
 		names[at.call] += n
 	}
-	f.p.say("%d faults, at %d of %d places; failed calls: %v", faults, len(all)-len(missed), len(all), names)
+	f.p.Say("%d faults, at %d of %d places; failed calls: %v", faults, len(all)-len(missed), len(all), names)
 	for name, n := range names {
 		if n == 0 {
 			return fmt.Errorf("no %s was made to fail", name)
 		}
 	}
-	if f.p.n > 0 && 5*len(missed) > len(all) {
+	if f.p.N > 0 && 5*len(missed) > len(all) {
 		return fmt.Errorf("no call was made to fail at %v", missed)
 	}
 	return nil
@@ -265,7 +266,7 @@ func (f *faulter) run(ctx context.Context, how string, flags ...string) (trace, 
 	cmd.Dir = "/"
 	var errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = marks, &errs
-	ownGroup(cmd)
+	proof.OwnGroup(cmd)
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("the child: %w: %s", err, errs.Bytes()[:min(errs.Len(), 3000)])
 	}
@@ -274,7 +275,7 @@ func (f *faulter) run(ctx context.Context, how string, flags ...string) (trace, 
 }
 
 // judge compares what the child was told with what its journal holds.
-func (f *faulter) judge(t trace) (got tally, err error) {
+func (f *faulter) judge(t trace) (got proof.Tally, err error) {
 	got.Unnoticed = t.unnoticed()
 	r, all, err := read(filepath.Join(f.dir, "journal"), filepath.Join(f.work, "copy"), childHub.Public().(ed25519.PublicKey))
 	if err != nil {

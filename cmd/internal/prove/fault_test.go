@@ -5,13 +5,15 @@ import (
 	"os/exec"
 	"reflect"
 	"testing"
+
+	"gatepost/cmd/internal/prove/proof/prooftest"
 )
 
 func TestFault(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") != "true" {
 		t.Skip(err)
 	}
-	prove(t, short(t), fault)
+	prooftest.Prove(t, prooftest.Short(t), fault)
 }
 
 const traced = `77 openat(AT_FDCWD</>, "/d/journal/a.db", O_RDWR) = 5</d/journal/a.db>

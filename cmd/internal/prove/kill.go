@@ -15,6 +15,7 @@ import (
 	"gatepost/cmd/internal/demo"
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
+	"gatepost/cmd/internal/prove/proof"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
 )
@@ -28,26 +29,26 @@ const (
 
 // kill kills the real gatekiosk again and again. Whatever its page has shown as a verdict with a sequence, and whatever
 // undo it has said is done, must be in the journal afterwards, and in the end at the hub.
-func kill(ctx context.Context, p *proof) (t tally, err error) {
+func kill(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
 	k, err := newKiller(ctx, p)
 	if err != nil {
 		return t, err
 	}
 	defer k.Close()
-	rounds := p.scaled(5, 200)
+	rounds := p.Scaled(5, 200)
 	for round := range rounds {
 		if err := k.round(ctx, round, &t); err != nil {
 			return t, fmt.Errorf("round %d: %w\n%s", round, err, k.logs())
 		}
 		if (round+1)%20 == 0 {
-			p.say("%d kills, %d verdicts and %d undos acknowledged, %d entries deleted, lost %d, doubled %d",
+			p.Say("%d kills, %d verdicts and %d undos acknowledged, %d entries deleted, lost %d, doubled %d",
 				t.Kills, len(k.book.acks), len(k.book.undone), max(k.found.first, 1)-1, t.Lost, t.Doubled)
 		}
 	}
 	if err := k.finish(ctx, &t); err != nil {
 		return t, fmt.Errorf("%w\n%s", err, k.logs())
 	}
-	if p.n > 0 && k.found.first == 1 {
+	if p.N > 0 && k.found.first == 1 {
 		return t, errors.New("no kiosk came to delete anything")
 	}
 	if len(k.book.acks) < rounds/2 || !k.controlled {
@@ -59,7 +60,7 @@ func kill(ctx context.Context, p *proof) (t tally, err error) {
 // A killer is a kiosk with its hub, and what the kiosk has acknowledged so far.
 type killer struct {
 	*demo.Stage
-	p          *proof
+	p          *proof.Run
 	gatectl    string
 	receipts   ed25519.PublicKey
 	random     *rand.Rand
@@ -70,18 +71,18 @@ type killer struct {
 	book       ledger
 }
 
-func newKiller(ctx context.Context, p *proof) (*killer, error) {
+func newKiller(ctx context.Context, p *proof.Run) (*killer, error) {
 	for _, name := range []string{"gatekiosk", "gatehub", "gatectl"} {
-		if _, err := p.program(ctx, name); err != nil {
+		if _, err := p.Program(ctx, name); err != nil {
 			return nil, err
 		}
 	}
-	bin := filepath.Join(p.work, "bin")
-	stage, err := demo.NewStage(filepath.Join(p.work, "kill"), bin, retain)
+	bin := filepath.Join(p.Work, "bin")
+	stage, err := demo.NewStage(filepath.Join(p.Work, "kill"), bin, retain)
 	if err != nil {
 		return nil, err
 	}
-	k := &killer{Stage: stage, p: p, gatectl: filepath.Join(bin, "gatectl"), random: p.random(1), book: newLedger()}
+	k := &killer{Stage: stage, p: p, gatectl: filepath.Join(bin, "gatectl"), random: p.Random(1), book: newLedger()}
 	if err := k.StartHub(); err != nil {
 		return nil, err
 	}
@@ -90,8 +91,8 @@ func newKiller(ctx context.Context, p *proof) (*killer, error) {
 }
 
 // round runs the kiosk until it is killed, and audits its journal.
-func (k *killer) round(ctx context.Context, n int, t *tally) error {
-	before := filepath.Join(k.p.work, "before")
+func (k *killer) round(ctx context.Context, n int, t *proof.Tally) error {
+	before := filepath.Join(k.p.Work, "before")
 	if !k.controlled {
 		if err := os.MkdirAll(journalDir(k.Data), 0o700); err != nil {
 			return err
@@ -271,14 +272,14 @@ func (k *killer) read(ctx context.Context) (span, []record, error) {
 	if out, err := exec.CommandContext(ctx, k.gatectl, "check", "-receipt-key", k.ReceiptKey, dir).CombinedOutput(); err != nil {
 		return span{}, nil, fmt.Errorf("gatectl check: %w\n%s", err, out)
 	}
-	r, all, err := read(dir, filepath.Join(k.p.work, "copy"), k.receipts)
+	r, all, err := read(dir, filepath.Join(k.p.Work, "copy"), k.receipts)
 	k.device = r.Device
 	return span{r.First, r.Last, r.Receipted}, all, err
 }
 
 // control audits the journal as it was before the run: a kiosk that forgets what it acknowledged looks like this.
 func (k *killer) control(before string) error {
-	r, all, err := read(before, filepath.Join(k.p.work, "copy"), k.receipts)
+	r, all, err := read(before, filepath.Join(k.p.Work, "copy"), k.receipts)
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
@@ -286,12 +287,12 @@ func (k *killer) control(before string) error {
 		return errors.New("control: a journal that was rolled back was not noticed")
 	}
 	k.controlled = true
-	k.p.say("control: a journal that was rolled back is noticed")
+	k.p.Say("control: a journal that was rolled back is noticed")
 	return nil
 }
 
 // finish lets the kiosk send what it still has, and looks for everything at the hub.
-func (k *killer) finish(ctx context.Context, t *tally) error {
+func (k *killer) finish(ctx context.Context, t *proof.Tally) error {
 	if err := k.StartKiosk(); err != nil {
 		return err
 	}
@@ -317,7 +318,7 @@ func (k *killer) finish(ctx context.Context, t *tally) error {
 	t.Lost += lost + lostUp
 	t.Doubled += doubled + doubledUp
 	k.found = now
-	k.p.say("%d entries at the hub, the first %d of them deleted at the gate", len(k.book.hashes), now.first-1)
+	k.p.Say("%d entries at the hub, the first %d of them deleted at the gate", len(k.book.hashes), now.first-1)
 	return err
 }
 

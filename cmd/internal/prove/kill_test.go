@@ -1,9 +1,13 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"gatepost/cmd/internal/prove/proof/prooftest"
+)
 
 func TestKill(t *testing.T) {
-	if got := prove(t, short(t), kill); got.Kills != 5 {
+	if got := prooftest.Prove(t, prooftest.Short(t), kill); got.Kills != 5 {
 		t.Errorf("%v", got)
 	}
 }

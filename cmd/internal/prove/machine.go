@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"gatepost/cmd/internal/prove/proof"
 )
 
 // lifeLimit bounds one boot of the machine, which takes some seconds when nobody else is busy.
@@ -28,8 +30,8 @@ type machine struct {
 	console string        // path of what the kernel says
 }
 
-func newMachine(p *proof, k kit, fs, how string, d *disk) (*machine, error) {
-	dir, err := os.MkdirTemp(p.work, fs+"-")
+func newMachine(p *proof.Run, k kit, fs, how string, d *disk) (*machine, error) {
+	dir, err := os.MkdirTemp(p.Work, fs+"-")
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,17 @@
 package main
 
+import "gatepost/cmd/internal/prove/proof"
+
 // onJournal are the packages whose tests must catch a bug of the journal.
 var onJournal = []string{"./storage/journal"}
 
 // mutations is the list of planted bugs. Each stands for a promise of the journal that somebody could break by
 // accident in a line or two.
-var mutations = []mutation{
+var mutations = []proof.Mutation{
 	{
-		name: "acknowledge before the commit",
-		file: "storage/journal/append.go",
-		old: `				return err
+		Name: "acknowledge before the commit",
+		File: "storage/journal/append.go",
+		Old: `				return err
 			}
 		}
 		return nil
@@ -19,231 +21,231 @@ var mutations = []mutation{
 		close(p.done)
 	}
 `,
-		new: `				return err
+		New: `				return err
 			}
 			close(p.done)
 		}
 		return nil
 	})
 `,
-		pkgs: onJournal,
-		run:  "Kill|FailingSync|FullDisk",
+		Pkgs: onJournal,
+		Run:  "Kill|FailingSync|FullDisk",
 	},
 	{
-		name: "keep what was refused",
-		file: "storage/journal/append.go",
-		old:  "err := j.update(revoke, ",
-		new:  "err := j.update(adopt, ",
-		pkgs: onJournal,
-		run:  "FailingSync|Limit",
+		Name: "keep what was refused",
+		File: "storage/journal/append.go",
+		Old:  "err := j.update(revoke, ",
+		New:  "err := j.update(adopt, ",
+		Pkgs: onJournal,
+		Run:  "FailingSync|Limit",
 	},
 	{
-		name: "no sync of the folder",
-		file: "storage/journal/folder.go",
-		old:  "return errors.Join(d.Sync(), d.Close())",
-		new:  "return d.Close()",
-		pkgs: onJournal,
-		run:  "FailingSync",
+		Name: "no sync of the folder",
+		File: "storage/journal/folder.go",
+		Old:  "return errors.Join(d.Sync(), d.Close())",
+		New:  "return d.Close()",
+		Pkgs: onJournal,
+		Run:  "FailingSync",
 	},
 	{
-		name: "no sync of a commit",
-		file: "storage/journal/commit.go",
-		old:  "NoStatistics: true,\n",
-		new:  "NoStatistics: true, NoSync: true,\n",
-		pkgs: onJournal,
-		run:  "FailingSync",
+		Name: "no sync of a commit",
+		File: "storage/journal/commit.go",
+		Old:  "NoStatistics: true,\n",
+		New:  "NoStatistics: true, NoSync: true,\n",
+		Pkgs: onJournal,
+		Run:  "FailingSync",
 	},
 	{
-		name: "a receipt for another entry",
-		file: "storage/journal/receipt.go",
-		old:  "own != head.Hash",
-		new:  "own != own",
-		pkgs: onJournal,
-		run:  "Receipts",
+		Name: "a receipt for another entry",
+		File: "storage/journal/receipt.go",
+		Old:  "own != head.Hash",
+		New:  "own != own",
+		Pkgs: onJournal,
+		Run:  "Receipts",
 	},
 	{
-		name: "delete what has no receipt",
-		file: "storage/journal/receipt.go",
-		old:  "if s.Receipt == nil || old.head.Seq > s.Receipted {",
-		new:  "if s.Receipt == nil {",
-		pkgs: onJournal,
-		run:  "Prune|Model",
+		Name: "delete what has no receipt",
+		File: "storage/journal/receipt.go",
+		Old:  "if s.Receipt == nil || old.head.Seq > s.Receipted {",
+		New:  "if s.Receipt == nil {",
+		Pkgs: onJournal,
+		Run:  "Prune|Model",
 	},
 	{
-		name: "a new file forgets the head",
-		file: "storage/journal/rotate.go",
-		old:  "s.Start, s.Began = s.Head, 0",
-		new:  "s.Head.Hash = entry.Hash{}\n\ts.Start, s.Began = s.Head, 0",
-		pkgs: onJournal,
-		run:  "Prune|Model|Survives",
+		Name: "a new file forgets the head",
+		File: "storage/journal/rotate.go",
+		Old:  "s.Start, s.Began = s.Head, 0",
+		New:  "s.Head.Hash = entry.Hash{}\n\ts.Start, s.Began = s.Head, 0",
+		Pkgs: onJournal,
+		Run:  "Prune|Model|Survives",
 	},
 	{
-		name: "a boot that is not counted",
-		file: "storage/journal/journal.go",
-		old:  "s.Boot++; ",
-		new:  "",
-		pkgs: onJournal,
-		run:  "Survives|Kill",
+		Name: "a boot that is not counted",
+		File: "storage/journal/journal.go",
+		Old:  "s.Boot++; ",
+		New:  "",
+		Pkgs: onJournal,
+		Run:  "Survives|Kill",
 	},
 	{
-		name: "repeat sequences that may have been used",
-		file: "storage/journal/repair.go",
-		old:  `	if trust != exactly && bound > b.at.Seq {`,
-		new:  `	if trust == exactly {`,
-		pkgs: onJournal,
-		run:  "Aimed|TestDamage",
+		Name: "repeat sequences that may have been used",
+		File: "storage/journal/repair.go",
+		Old:  `	if trust != exactly && bound > b.at.Seq {`,
+		New:  `	if trust == exactly {`,
+		Pkgs: onJournal,
+		Run:  "Aimed|TestDamage",
 	},
 	{
-		name: "salvage what nothing vouches for",
-		file: "storage/journal/carve.go",
-		old: `		if i >= 0 {
+		Name: "salvage what nothing vouches for",
+		File: "storage/journal/carve.go",
+		Old: `		if i >= 0 {
 			list`,
-		new: `		if i < 0 {
+		New: `		if i < 0 {
 			i = 0
 		}
 		if i >= 0 {
 			list`,
-		pkgs: onJournal,
-		run:  "Aimed|TestDamage",
+		Pkgs: onJournal,
+		Run:  "Aimed|TestDamage",
 	},
 	{
-		name: "throw the damaged file away",
-		file: "storage/journal/repair.go",
-		old:  `err := os.Link(filepath.Join(dir, name), filepath.Join(aside, fmt.Sprintf("%s.%d", name, i)))`,
-		new:  `var err error`,
-		pkgs: onJournal,
-		run:  "Aimed|TestDamage",
+		Name: "throw the damaged file away",
+		File: "storage/journal/repair.go",
+		Old:  `err := os.Link(filepath.Join(dir, name), filepath.Join(aside, fmt.Sprintf("%s.%d", name, i)))`,
+		New:  `var err error`,
+		Pkgs: onJournal,
+		Run:  "Aimed|TestDamage",
 	},
 	{
-		name: "believe an older state in a newer tree",
-		file: "storage/journal/page.go",
-		old:  `	if s.Tx != m.tx {`,
-		new:  `	if false {`,
-		pkgs: onJournal,
-		run:  "Aimed|TestDamage",
+		Name: "believe an older state in a newer tree",
+		File: "storage/journal/page.go",
+		Old:  `	if s.Tx != m.tx {`,
+		New:  `	if false {`,
+		Pkgs: onJournal,
+		Run:  "Aimed|TestDamage",
 	},
 	{
-		name: "believe a broken meta page's elder",
-		file: "storage/journal/check.go",
-		old:  `	if torn != "" {`,
-		new:  `	if false {`,
-		pkgs: onJournal,
-		run:  "Aimed|TestDamage",
+		Name: "believe a broken meta page's elder",
+		File: "storage/journal/check.go",
+		Old:  `	if torn != "" {`,
+		New:  `	if false {`,
+		Pkgs: onJournal,
+		Run:  "Aimed|TestDamage",
 	},
 	{
-		name: "read a file without its chain",
-		file: "storage/journal/check.go",
-		old: `	case err != nil:
+		Name: "read a file without its chain",
+		File: "storage/journal/check.go",
+		Old: `	case err != nil:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	case seq != next.Seq:`,
-		new:  `	case err != nil && seq != next.Seq:`,
-		pkgs: onJournal,
-		run:  "Aimed|TestDamage|WhileRunning",
+		New:  `	case err != nil && seq != next.Seq:`,
+		Pkgs: onJournal,
+		Run:  "Aimed|TestDamage|WhileRunning",
 	},
 	{
-		name: "let passages eat the reserve",
-		file: "storage/journal/append.go",
-		old:  `p.draft.Kind != entry.KindPassage && len(admitted) < left`,
-		new:  `len(admitted) < left`,
-		pkgs: onJournal,
-		run:  "MaxSize",
+		Name: "let passages eat the reserve",
+		File: "storage/journal/append.go",
+		Old:  `p.draft.Kind != entry.KindPassage && len(admitted) < left`,
+		New:  `len(admitted) < left`,
+		Pkgs: onJournal,
+		Run:  "MaxSize",
 	},
 	{
-		name: "delete without waiting for the period",
-		file: "storage/journal/receipt.go",
-		old:  `err != nil || !age.Before(before)`,
-		new:  `err != nil || age.IsZero()`,
-		pkgs: onJournal,
-		run:  "Prune|Model",
+		Name: "delete without waiting for the period",
+		File: "storage/journal/receipt.go",
+		Old:  `err != nil || !age.Before(before)`,
+		New:  `err != nil || age.IsZero()`,
+		Pkgs: onJournal,
+		Run:  "Prune|Model",
 	},
 	{
-		name: "delete without a certificate",
-		file: "storage/journal/receipt.go",
-		old: `		_, err = t.add(s, d)
+		Name: "delete without a certificate",
+		File: "storage/journal/receipt.go",
+		Old: `		_, err = t.add(s, d)
 		return err
 `,
-		new: `		_ = d
+		New: `		_ = d
 		return nil
 `,
-		pkgs: onJournal,
-		run:  "Prune|Model",
+		Pkgs: onJournal,
+		Run:  "Prune|Model",
 	},
 	{
-		name: "do not wait for a new file's name",
-		file: "storage/journal/rotate.go",
-		old:  `j.db, j.file, j.unnamed = db, file, true`,
-		new:  `j.db, j.file, j.unnamed = db, file, false`,
-		pkgs: onJournal,
-		run:  "FailingSync",
+		Name: "do not wait for a new file's name",
+		File: "storage/journal/rotate.go",
+		Old:  `j.db, j.file, j.unnamed = db, file, true`,
+		New:  `j.db, j.file, j.unnamed = db, file, false`,
+		Pkgs: onJournal,
+		Run:  "FailingSync",
 	},
 	{
-		name: "trust pages after a failed flush",
-		file: "storage/journal/commit.go",
-		old:  `	return syscall.Fdatasync(int(f.Fd()))`,
-		new:  `	return nil`,
-		pkgs: onJournal,
-		run:  "FailingSync",
+		Name: "trust pages after a failed flush",
+		File: "storage/journal/commit.go",
+		Old:  `	return syscall.Fdatasync(int(f.Fd()))`,
+		New:  `	return nil`,
+		Pkgs: onJournal,
+		Run:  "FailingSync",
 	},
 	{
-		name: "show what a failed commit left",
-		file: "storage/journal/read.go",
-		old:  ` || seq > head {`,
-		new:  ` || seq > head+1<<40 {`,
-		pkgs: onJournal,
-		run:  "FailingSync",
+		Name: "show what a failed commit left",
+		File: "storage/journal/read.go",
+		Old:  ` || seq > head {`,
+		New:  ` || seq > head+1<<40 {`,
+		Pkgs: onJournal,
+		Run:  "FailingSync",
 	},
 	{
-		name: "believe a receipt that nobody signed",
-		file: "sync/uplink/exchange.go",
-		old:  `if err := r.Check(u.ReceiptKey, u.device); err != nil {`,
-		new: `if r.Device != u.device {
+		Name: "believe a receipt that nobody signed",
+		File: "sync/uplink/exchange.go",
+		Old:  `if err := r.Check(u.ReceiptKey, u.device); err != nil {`,
+		New: `if r.Device != u.device {
 		err := errors.New("another device")`,
-		pkgs: []string{"./sync/uplink"},
+		Pkgs: []string{"./sync/uplink"},
 	},
 	{
-		name: "take another's chain for one's own",
-		file: "sync/uplink/exchange.go",
-		old:  `	if ours != theirs {`,
-		new:  `	if false {`,
-		pkgs: []string{"./sync/uplink"},
+		Name: "take another's chain for one's own",
+		File: "sync/uplink/exchange.go",
+		Old:  `	if ours != theirs {`,
+		New:  `	if false {`,
+		Pkgs: []string{"./sync/uplink"},
 	},
 	{
-		name: "let any entry skip sequences",
-		file: "storage/entry/entry.go",
-		old:  `case before.Seq != h.Seq:`,
-		new:  `case before.Seq < h.Seq:`,
-		pkgs: []string{"./storage/entry"},
-		run:  "Gap",
+		Name: "let any entry skip sequences",
+		File: "storage/entry/entry.go",
+		Old:  `case before.Seq != h.Seq:`,
+		New:  `case before.Seq < h.Seq:`,
+		Pkgs: []string{"./storage/entry"},
+		Run:  "Gap",
 	},
 	{
-		name: "green before the entry is kept",
-		file: "cmd/internal/kiosk/see.go",
-		old: `	if err == nil {
+		Name: "green before the entry is kept",
+		File: "cmd/internal/kiosk/see.go",
+		Old: `	if err == nil {
 		seq, err = k.keepPassage(ctx, p, tag)
 	}
 `,
-		new: `	k.show(p, stamp, 0, tag)
+		New: `	k.show(p, stamp, 0, tag)
 	if err == nil {
 		seq, err = k.keepPassage(ctx, p, tag)
 	}
 `,
-		pkgs: []string{"./cmd/internal/kiosk"},
-		run:  "Green|Disk|Fault",
+		Pkgs: []string{"./cmd/internal/kiosk"},
+		Run:  "Green|Disk|Fault",
 	},
 	{
-		name: "do not record that the journal is full",
-		file: "cmd/internal/kiosk/kiosk.go",
-		old:  "if !stood && errors.Is(err, journal.ErrFull)",
-		new:  "if stood && errors.Is(err, journal.ErrFull)",
-		pkgs: []string{"./cmd/internal/kiosk"},
-		run:  "FullJournal",
+		Name: "do not record that the journal is full",
+		File: "cmd/internal/kiosk/kiosk.go",
+		Old:  "if !stood && errors.Is(err, journal.ErrFull)",
+		New:  "if stood && errors.Is(err, journal.ErrFull)",
+		Pkgs: []string{"./cmd/internal/kiosk"},
+		Run:  "FullJournal",
 	},
 	{
-		name: "take a full journal for mended",
-		file: "cmd/internal/kiosk/kiosk.go",
-		old:  "if d.Kind == entry.KindPassage {",
-		new:  "if true {",
-		pkgs: []string{"./cmd/internal/kiosk"},
-		run:  "FullJournal",
+		Name: "take a full journal for mended",
+		File: "cmd/internal/kiosk/kiosk.go",
+		Old:  "if d.Kind == entry.KindPassage {",
+		New:  "if true {",
+		Pkgs: []string{"./cmd/internal/kiosk"},
+		Run:  "FullJournal",
 	},
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"gatepost/cmd/internal/prove/proof"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -25,7 +27,7 @@ const (
 )
 
 // recordAndReplay records one machine's disk and cuts that record at many places.
-func recordAndReplay(ctx context.Context, p *proof, k kit) (sum tally, err error) {
+func recordAndReplay(ctx context.Context, p *proof.Run, k kit) (sum proof.Tally, err error) {
 	if os.Geteuid() != 0 {
 		return sum, errors.New("replay: loop mounts need root")
 	}
@@ -34,17 +36,17 @@ func recordAndReplay(ctx context.Context, p *proof, k kit) (sum tally, err error
 	if err != nil {
 		return sum, fmt.Errorf("record a run: %w", err)
 	}
-	p.say("recorded %d events, %d MB, in %v", len(t.events), t.size>>20, time.Since(began).Round(time.Second))
+	p.Say("recorded %d events, %d MB, in %v", len(t.events), t.size>>20, time.Since(began).Round(time.Second))
 	began = time.Now()
-	lost, _, err := replay(ctx, p, k, t, points(t, p.n*replayCuts, p.random(10)), false)
+	lost, _, err := replay(ctx, p, k, t, points(t, p.N*replayCuts, p.Random(10)), false)
 	if err != nil {
 		return sum, fmt.Errorf("replay: %w", err)
 	}
-	sum = tally{Cuts: p.n * replayCuts, Lost: lost, Doubled: doubled}
-	p.say("%s: %d replayed cuts, %.0f a minute, lost %d", replaySystem, sum.Cuts, float64(sum.Cuts)/time.Since(began).Minutes(), lost)
+	sum = proof.Tally{Cuts: p.N * replayCuts, Lost: lost, Doubled: doubled}
+	p.Say("%s: %d replayed cuts, %.0f a minute, lost %d", replaySystem, sum.Cuts, float64(sum.Cuts)/time.Since(began).Minutes(), lost)
 
 	tries := 4 * controlCuts
-	lost, ruined, err := replay(ctx, p, k, t, points(t, tries, p.random(11)), true)
+	lost, ruined, err := replay(ctx, p, k, t, points(t, tries, p.Random(11)), true)
 	caught := lost - ruined
 	if err == nil && caught == 0 {
 		err = errors.New("nothing was lost, so the proof proves nothing")
@@ -52,12 +54,12 @@ func recordAndReplay(ctx context.Context, p *proof, k kit) (sum tally, err error
 	if err != nil {
 		return sum, fmt.Errorf("control of the replay, flushes ignored: %w", err)
 	}
-	p.say("control of the replay, flushes ignored: of %d cuts %d lost entries, %d the file system", tries, caught, ruined)
+	p.Say("control of the replay, flushes ignored: of %d cuts %d lost entries, %d the file system", tries, caught, ruined)
 	return sum, nil
 }
 
 // recordRun lets a machine run on a new disk for a while and returns what happened to it.
-func recordRun(ctx context.Context, p *proof, k kit) (t *tape, doubled int, err error) {
+func recordRun(ctx context.Context, p *proof.Run, k kit) (t *tape, doubled int, err error) {
 	d, err := k.disk(replaySystem, false)
 	if err != nil {
 		return nil, 0, err
@@ -89,10 +91,10 @@ func points(t *tape, n int, random *rand.Rand) []int {
 
 // replay cuts the record at the points and returns how many cuts lost something, and how many of those even the file
 // system. Every processor takes a stretch.
-func replay(ctx context.Context, p *proof, k kit, t *tape, points []int, lying bool) (lost, ruined int, err error) {
+func replay(ctx context.Context, p *proof.Run, k kit, t *tape, points []int, lying bool) (lost, ruined int, err error) {
 	dir, err := os.MkdirTemp("/dev/shm", "gatepost-prove-")
 	if err != nil {
-		dir = p.work
+		dir = p.Work
 	} else {
 		defer os.RemoveAll(dir)
 	}
@@ -104,7 +106,7 @@ func replay(ctx context.Context, p *proof, k kit, t *tape, points []int, lying b
 			if err != nil {
 				return err
 			}
-			return b.replay(ctx, t, stretch, lying, p.random(1000+uint64(stretch[0])), func(at int, why string) {
+			return b.replay(ctx, t, stretch, lying, p.Random(1000+uint64(stretch[0])), func(at int, why string) {
 				mu.Lock()
 				defer mu.Unlock()
 				lost++
@@ -112,8 +114,8 @@ func replay(ctx context.Context, p *proof, k kit, t *tape, points []int, lying b
 					ruined++
 				}
 				if lost <= shownLosses && !lying {
-					image := filepath.Join(p.work, fmt.Sprintf("lost-%d.img", lost))
-					p.say("✗ replay: cut at event %d of %d: %s (with -keep: %s, %v)", at, len(t.events), why, image, b.save(image))
+					image := filepath.Join(p.Work, fmt.Sprintf("lost-%d.img", lost))
+					p.Say("✗ replay: cut at event %d of %d: %s (with -keep: %s, %v)", at, len(t.events), why, image, b.save(image))
 				}
 			})
 		})

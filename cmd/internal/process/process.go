@@ -1,4 +1,6 @@
-package demo
+// Package process runs a program of ours again and again under one name, as the demo and the proofs need it: started,
+// stopped in order, killed, or with a disk that is full.
+package process
 
 import (
 	"fmt"
@@ -16,34 +18,45 @@ import (
 // patience is how long a program may take to end after SIGTERM.
 const patience = 10 * time.Second
 
-// A process is one of the programs, started again and again under one name, its output in one log file.
-type process struct {
-	path, log string
-	args      []string
+// A Process is a program, started again and again, its output in one log file.
+type Process struct {
+	Log  string // the file
+	Out  string // another one for its standard output, empty: Log
+	path string
+	args []string
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
 }
 
-func newProcess(path, dir, name string, args ...string) *process {
-	return &process{path: path, log: filepath.Join(dir, name+".log"), args: args}
+// New returns the program at path, not started yet, whose output goes to NAME.log in dir.
+func New(path, dir, name string, args ...string) *Process {
+	return &Process{path: path, Log: filepath.Join(dir, name+".log"), args: args}
 }
 
-// start starts the program, unless it runs.
-func (p *process) start() error {
+// Start starts the program, unless it runs.
+func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running() {
+	if p.runs() {
 		return nil
 	}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	if p.Out != "" {
+		out, err := os.OpenFile(p.Out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		cmd.Stdout = out
+	}
 	// In a group of its own, so that Ctrl-C is for the demo, which ends the programs in order; and with the
 	// demo's thread dies the program, so that a demo that is killed leaves nothing behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -64,15 +77,22 @@ func (p *process) start() error {
 	return nil
 }
 
-// started reports whether the program was ever started.
-func (p *process) started() bool {
+// Started reports whether the program was ever started.
+func (p *Process) Started() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cmd != nil
 }
 
-// running reports whether the program runs. The caller holds the lock.
-func (p *process) running() bool {
+// Running reports whether the program runs.
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.runs()
+}
+
+// runs needs mu.
+func (p *Process) runs() bool {
 	if p.cmd == nil {
 		return false
 	}
@@ -84,16 +104,16 @@ func (p *process) running() bool {
 	}
 }
 
-// kill ends the program at once, as a power cut of its process would.
-func (p *process) kill() { p.end(syscall.SIGKILL) }
+// Kill ends the program at once, as a power cut of its process would.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
-// stop asks the program to end, and insists after a while.
-func (p *process) stop() { p.end(syscall.SIGTERM) }
+// Stop asks the program to end, and insists after a while.
+func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 
-func (p *process) end(s syscall.Signal) {
+func (p *Process) end(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.running() {
+	if !p.runs() {
 		return
 	}
 	p.cmd.Process.Signal(s)
@@ -105,11 +125,11 @@ func (p *process) end(s syscall.Signal) {
 	}
 }
 
-// fill makes every write of the program to a file fail as on a full disk (EFBIG), or lets it write again.
-func (p *process) fill(full bool) error {
+// Fill makes every write of the program to a file fail as on a full disk (EFBIG), or lets it write again.
+func (p *Process) Fill(full bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.running() {
+	if !p.runs() {
 		return fmt.Errorf("%s does not run", filepath.Base(p.path))
 	}
 	var limit unix.Rlimit
