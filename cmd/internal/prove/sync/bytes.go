@@ -119,7 +119,9 @@ func (v *visit) round(ctx context.Context, c cut) (isBroken bool, err error) {
 	}
 	err = errors.Join(err, until(ctx, visitTime, "the receipt", v.gate.sent))
 	stop()
-	err = errors.Join(err, <-ended, until(ctx, visitTime, "the connection's end", v.cable.idle))
+	err = errors.Join(err, <-ended)
+	v.cable.drop() // a connection that was dialled for a request which was given up outlives the uplink
+	err = errors.Join(err, until(ctx, visitTime, "the connections' end", v.cable.idle))
 	v.cable.mend() // the uplink's last words may have met the cut, too
 	return hasBroken(), err
 }

@@ -73,15 +73,20 @@ func (k *cable) idle() bool {
 	return len(k.open) == 0
 }
 
-// close ends all connections.
-func (k *cable) close() {
-	k.listener.Close()
+// drop mends the cable and ends all connections.
+func (k *cable) drop() {
 	k.mend()
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	for c := range k.open {
 		c.Close()
 	}
-	k.mu.Unlock()
+}
+
+// close ends the cable.
+func (k *cable) close() {
+	k.listener.Close()
+	k.drop()
 	k.carrying.Wait()
 }
 

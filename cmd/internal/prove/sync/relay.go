@@ -51,6 +51,7 @@ type relay struct {
 	server   *http.Server
 	listener net.Listener
 	stray    ed25519.PrivateKey // not the hub's
+	gates    map[string]*gate   // by device
 	object   func(error)
 	serving  sync.WaitGroup
 
@@ -60,6 +61,7 @@ type relay struct {
 	seen   map[fate]int
 	kept   []*http.Request      // to come late
 	asked  map[string]time.Time // when each gate was last sent away, by device
+	lied   map[string]uint64    // for which entry each gate was last given a forged receipt
 }
 
 func newRelay(s *site, random *rand.Rand) (*relay, error) {
@@ -72,9 +74,12 @@ func newRelay(s *site, random *rand.Rand) (*relay, error) {
 		return nil, err
 	}
 	r := &relay{
-		to: s.addrs[0], listener: l, object: s.book.object, random: random, seen: map[fate]int{}, asked: map[string]time.Time{},
+		to: s.addrs[0], listener: l, object: s.book.object, random: random, seen: map[fate]int{}, asked: map[string]time.Time{}, lied: map[string]uint64{}, gates: map[string]*gate{},
 		hub:   http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}}, Timeout: time.Minute},
 		stray: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize)),
+	}
+	for _, g := range s.gates {
+		r.gates[g.device] = g
 	}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
 	r.serving.Go(func() { r.server.Serve(l) }) // until close
@@ -147,7 +152,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	}
 	q.Header.Set("Content-Type", in.Header.Get("Content-Type"))
 	device := deviceIn(in.URL.Path, body)
-	r.patience(device)
+	r.judge(device)
 	f, before := r.draw(q)
 	if before != nil {
 		r.forward(before)
@@ -221,17 +226,20 @@ func (r *relay) answer(w http.ResponseWriter, q *http.Request) {
 	w.Write(raw) // an error means that the gate has gone
 }
 
-// forge answers in the hub's name that a batch is stored, which it is not.
+// forge answers in the hub's name that a batch is stored, which it is not. A gate that believes it is found by judge.
 func (r *relay) forge(w http.ResponseWriter, body []byte) {
 	b, err := wire.Parse(body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
+	r.mu.Lock()
+	r.lied[b.Device] = b.After().Seq
+	r.mu.Unlock()
 	receipt := entry.NewReceipt(r.stray, b.Device, b.After(), time.Now())
 	json.NewEncoder(w).Encode(wire.State{Device: b.Device, Seq: b.After().Seq, Hash: b.After().Hash.String(), Receipt: &receipt})
 }
 
-// sendAway asks a gate to come again later, and patience objects when it comes sooner.
+// sendAway asks a gate to come again later. A gate that comes sooner is found by judge.
 func (r *relay) sendAway(w http.ResponseWriter, device string) {
 	r.mu.Lock()
 	r.asked[device] = time.Now()
@@ -240,11 +248,18 @@ func (r *relay) sendAway(w http.ResponseWriter, device string) {
 	wire.Problem{Type: wire.ProblemStore, Title: "busy", Status: http.StatusServiceUnavailable}.Write(w)
 }
 
-func (r *relay) patience(device string) {
+// judge looks at a gate that comes with its next request.
+func (r *relay) judge(device string) {
 	r.mu.Lock()
 	at, was := r.asked[device]
+	lie := r.lied[device]
+	delete(r.asked, device)
+	delete(r.lied, device)
 	r.mu.Unlock()
 	if waited := time.Since(at); was && waited < askedWait {
 		r.object(fmt.Errorf("a gate was asked to come again after %v and came after %v", askedWait, waited))
+	}
+	if g := r.gates[device]; lie > 0 && g.j.Receipted() >= lie {
+		r.object(fmt.Errorf("a gate believed a receipt for entry %d that the hub has not signed", lie))
 	}
 }
