@@ -153,7 +153,7 @@ func (p piece) lines(b []byte, epoch string) ([]byte, error) {
 // heads and signature stand for each byte of them. The number after "page" changes with the lines' form.
 func etag(epoch string, pieces []piece, packed bool) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "page 1 %s\n", epoch)
+	fmt.Fprintf(sum, "page 2 %s\n", epoch)
 	for _, p := range pieces {
 		fmt.Fprintf(sum, "%d %d %d %s %v %v %x\n", p.seq, p.from, p.to, p.Device, p.Before(), p.After(), p.Sig)
 	}
