@@ -301,7 +301,7 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 		}
 	}
 	u := uplink.New(j, uplink.Options{
-		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c), Spread: min(10*c.Interval, 5*time.Minute),
+		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
 		OnState: k.SetUplink, OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
 	})

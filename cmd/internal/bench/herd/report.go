@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"gatepost/sync/uplink"
 )
 
 // A paper is what there is to report.
@@ -29,7 +31,7 @@ The unit is the same machine's rate of whole visits in a closed loop of %d clien
 - as it ships: a hub with a queue of %d sockets
 - small: one with a queue of %d, before which an eighth of %d gates spread over %v when they are turned away
 
-`, batchSize, p.date, p.where, p.plan.loops, shipped, small, p.plan.nation, usual/scale)
+`, batchSize, p.date, p.where, p.plan.loops, shipped, small, p.plan.nation, uplink.DefaultSpread/scale)
 	p.measured(&b)
 	p.computed(&b)
 	return b.String()
@@ -83,7 +85,7 @@ hub's herd, to compare with what was measured: there, the machine plays the gate
 a hub that serves no more gates a second than were measured, with its CPUs to itself; "alone" is one with %d such CPUs to
 itself, which nothing else holds up.
 
-`, usual, cpus)
+`, uplink.DefaultSpread, cpus)
 	t := tabwriter.NewWriter(b, 0, 0, 1, ' ', 0)
 	line(t, "hub", "gates", "visits/s", "queue", "n ÷ visits/s", "last in s", "**ratio**", "tries a gate", "most", "turned away in the worst second", "longest in the queue s")
 	line(t, strings.Split("---"+strings.Repeat(" ---:", 10), " ")...)
@@ -91,9 +93,9 @@ itself, which nothing else holds up.
 		name string
 		world
 	}{
-		{"small", world{p.plan.nation / scale, m.visits, here, small, usual / scale}},
-		{"as it ships, held up", world{p.plan.nation, m.visits, m.knock / time.Duration(cpus), shipped, usual}},
-		{"as it ships, alone", world{p.plan.nation, float64(cpus) / m.visit.Seconds(), m.knock / time.Duration(cpus), shipped, usual}},
+		{"small", world{p.plan.nation / scale, m.visits, here, small, uplink.Rule{Spread: uplink.DefaultSpread / scale}}},
+		{"as it ships, held up", world{p.plan.nation, m.visits, m.knock / time.Duration(cpus), shipped, uplink.Rule{Spread: uplink.DefaultSpread}}},
+		{"as it ships, alone", world{p.plan.nation, float64(cpus) / m.visit.Seconds(), m.knock / time.Duration(cpus), shipped, uplink.Rule{Spread: uplink.DefaultSpread}}},
 	} {
 		f, unit := w.run(1), float64(w.n)/w.rate
 		last, ratio := fmt.Sprintf("%.2f", f.last.Seconds()), fmt.Sprintf("%.2f", f.last.Seconds()/unit)

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"gatepost/sync/uplink"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -45,7 +47,7 @@ func (p plan) round(ctx context.Context, binary, dir string) (r result, err erro
 			return err
 		}
 		p.say("  %.0f handshakes, %.0f visits a second", r.shakes, r.visits)
-		r.shipped, err = p.herd(ctx, h, many, usual)
+		r.shipped, err = p.herd(ctx, h, many, uplink.DefaultSpread)
 		return err
 	})
 	if err != nil {
@@ -60,7 +62,7 @@ func (p plan) round(ctx context.Context, binary, dir string) (r result, err erro
 			return err
 		}
 		p.say("  %.0f are turned away a second", r.knocks)
-		r.small, err = p.herd(ctx, h, eighth, usual/scale)
+		r.small, err = p.herd(ctx, h, eighth, uplink.DefaultSpread/scale)
 		return err
 	})
 	return r, err
@@ -132,14 +134,14 @@ func (p *process) loop(ctx context.Context, all []*kiosk, loops int, work func(c
 }
 
 // herd lets all kiosks come at once and counts what the hub holds afterwards.
-func (p plan) herd(ctx context.Context, h *process, all []*kiosk, least time.Duration) (out herd, err error) {
+func (p plan) herd(ctx context.Context, h *process, all []*kiosk, spread time.Duration) (out herd, err error) {
 	before, err := h.cpu()
 	if err != nil {
 		return out, err
 	}
 	limited, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
-	out.outcome = h.burst(limited, all, least)
+	out.outcome = h.burst(limited, all, spread)
 	after, err := h.cpu()
 	if err != nil {
 		return out, err
