@@ -25,6 +25,7 @@ type load struct {
 	about   string
 	senders int  // kiosks at a time
 	kept    bool // the batches of all go over one connection a sender, without a contact
+	ahead   bool // kept, and with the next batch under way while the one before becomes durable
 	rounds  int
 	kiosks  []*kiosk
 }

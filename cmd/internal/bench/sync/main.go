@@ -50,7 +50,7 @@ func main() {
 	date := flag.String("date", time.Now().UTC().Format(time.DateOnly), "the day that the report names")
 	scale := flag.Int("scale", 1, "measure one kiosk of so many, for a quick look")
 	rounds := flag.Int("rounds", 0, "how often, 0 = as each load names it")
-	loads := flag.String("loads", "", "only these loads, divided by commas: factory, a, b, b kept, connect")
+	loads := flag.String("loads", "", "only these loads, divided by commas: factory, a, a ahead, b, b kept, connect")
 	some := flag.String("stores", "", "only these stores, divided by commas")
 	profile := flag.String("profile", "", "write CPU profiles of the hubs to files whose names begin so")
 	store := flag.String("child", "", "be the hub over this store, in the folder -dir")

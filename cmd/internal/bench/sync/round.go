@@ -47,6 +47,10 @@ func (p plan) all() (all []load, err error) {
 			about: "one kiosk's month: 271,227 entries over one connection, each batch of 500 sent when the one before is receipted",
 		}, []recipe{{1, 271_227}}},
 		{load{
+			name: "a ahead", senders: 1, kept: true, ahead: true, rounds: 5,
+			about: "what if: the same, and the next batch leaves while the one before becomes durable, which no kiosk does yet",
+		}, []recipe{{1, 271_227}}},
+		{load{
 			name: "b", senders: 256, rounds: 3,
 			about: "38,181 kiosks of 7 entries or 8, 271,227 in all; a connection, a contact and a batch each",
 		}, []recipe{{34_221, poor}, {3_960, poor + 1}}},
