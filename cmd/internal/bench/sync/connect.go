@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -42,7 +43,8 @@ var kinds = []struct {
 
 // connect measures all kinds in turn.
 func (b *bench) connect(ctx context.Context) (all []connect, err error) {
-	const rounds, name = 3, "connect"
+	const name = "connect"
+	rounds := cmp.Or(b.rounds, 3)
 	if len(b.loads) > 0 && !slices.Contains(b.loads, name) {
 		return nil, nil
 	}

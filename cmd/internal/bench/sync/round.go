@@ -63,10 +63,10 @@ func (p plan) all() (all []load, err error) {
 			continue
 		}
 		for i, r := range l.recipes {
-			if r.kiosks > 1 {
-				l.recipes[i].kiosks = max(1, r.kiosks/p.scale)
+			if r.kiosks >= p.scale {
+				l.recipes[i].kiosks /= p.scale
 			} else {
-				l.recipes[i].entries = max(1, r.entries/p.scale)
+				l.recipes[i] = recipe{1, max(1, r.kiosks*r.entries/p.scale)}
 			}
 		}
 		if p.rounds > 0 {
