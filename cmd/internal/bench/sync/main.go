@@ -61,7 +61,7 @@ func main() {
 		exit(child{*store, *dir, *profile}.run(ctx, os.Stdin, os.Stdout))
 	}
 	b := &bench{profile: *profile, plan: plan{
-		scale: max(1, *scale), rounds: *rounds, pieces: 16, loads: list(*loads), stores: list(*some), connects: 2000 / max(1, *scale), say: say,
+		scale: max(1, *scale), rounds: *rounds, pieces: 64, loads: list(*loads), stores: list(*some), connects: 2000 / max(1, *scale), say: say,
 	}}
 	exit(b.report(ctx, *dir, *page, *date))
 }

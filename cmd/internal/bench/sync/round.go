@@ -39,7 +39,7 @@ func (p plan) all() (all []load, err error) {
 		recipes []recipe
 	}{
 		{load{
-			name: "factory", senders: 256, rounds: 5,
+			name: "factory", senders: 256, rounds: 3,
 			about: "4,400 gates after a day without network: 200 factory lanes of 5,000 entries and 4,200 gates of 7; a connection, a contact and batches of up to 500 each",
 		}, []recipe{{200, 5000}, {4200, poor}}},
 		{load{
@@ -47,7 +47,7 @@ func (p plan) all() (all []load, err error) {
 			about: "one kiosk's month: 271,227 entries over one connection, each batch of 500 sent when the one before is receipted",
 		}, []recipe{{1, 271_227}}},
 		{load{
-			name: "a ahead", senders: 1, kept: true, ahead: true, rounds: 5,
+			name: "a ahead", senders: 1, kept: true, ahead: true, rounds: 3,
 			about: "what if: the same, and the next batch leaves while the one before becomes durable, which no kiosk does yet",
 		}, []recipe{{1, 271_227}}},
 		{load{

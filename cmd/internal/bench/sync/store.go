@@ -28,7 +28,7 @@ var stores = []struct{ name, about string }{
 	{forgetting, "nothing is kept: what TLS, the protocol and the checks alone cost; the unit"},
 	{grouped, "the hub as it ships: JetStream in its own process, batches that wait together stored together"},
 	{postgres, "PostgreSQL 15, synchronous_commit on, batches that wait together in one transaction: COPY, and the heads compared and moved"},
-	{single, "JetStream in the hub's process, SyncAlways, every entry a message of its own"},
+	{single, "JetStream in the hub's process, SyncAlways, every entry a message of its own; of the load only a part, as the table says"},
 }
 
 // open opens a hub over the store in dir. count tells how many entries it has taken.
