@@ -70,8 +70,11 @@ bench-journal: ## what an entry costs beside a raw write, SQLite and plain bbolt
 bench-herd: ## 2,000 gates at once after an outage, and 38,181 computed; writes docs/PERFORMANCE.md
 	@$(GO) run ./cmd/internal/bench/herd -update docs/PERFORMANCE.md
 
+bench-sync: ## what a hub takes in, over its store and others, the pull and the replay; writes docs/PERFORMANCE.md (15 min; SCALE=50 a quick look)
+	@$(GO) run ./cmd/internal/bench/sync $(if $(SCALE),-scale $(SCALE),-update docs/PERFORMANCE.md)
+
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal prove-sync bench-journal bench-herd clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal prove-sync bench-journal bench-herd bench-sync clean
 .DEFAULT_GOAL := help

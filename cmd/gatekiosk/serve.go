@@ -341,7 +341,7 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 		}
 	}
 	o := uplink.Options{
-		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c), Spread: min(10*c.Interval, 5*time.Minute),
+		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
 		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
 	}

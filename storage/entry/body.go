@@ -112,12 +112,22 @@ func NewDraft(s Stamp, body Body) (Draft, error) {
 // Fields that T does not know are left out of it; they stay in e.Body.
 func Decode[T Body](e Entry) (body T, err error) {
 	if e.Kind != body.kind() {
-		return body, fmt.Errorf("entry %d is a %v, not a %v", e.Seq, e.Kind, body.kind())
+		return body, kindError{e.Seq, e.Kind, body.kind()}
 	}
 	if err := decoding.Unmarshal(e.Body, &body); err != nil {
 		return body, fmt.Errorf("decode entry %d: %w", e.Seq, err)
 	}
 	return body, nil
+}
+
+// kindError makes its text only when somebody reads it: most who ask for a kind do so to find out.
+type kindError struct {
+	seq      uint64
+	is, want Kind
+}
+
+func (e kindError) Error() string {
+	return fmt.Sprintf("entry %d is a %v, not a %v", e.seq, e.is, e.want)
 }
 
 // encoding is RFC 8949's core deterministic encoding; decoding refuses what no entry needs.

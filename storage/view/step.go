@@ -12,11 +12,11 @@ import (
 // A step is what one transaction adds. Sums are kept in memory and written once, which makes a rebuild of
 // the whole view several times faster.
 type step struct {
-	tx     *sql.Tx
-	day    func(time.Time) string
-	insert *sql.Stmt // of a passage; made when the first one comes, closed with the transaction
-	gates  map[string]*gateSum
-	tally  map[tallyKey]*tallySum
+	tx    *sql.Tx
+	day   func(time.Time) string
+	stmts map[string]*sql.Stmt // by their text; closed with the transaction
+	gates map[string]*gateSum
+	tally map[tallyKey]*tallySum
 }
 
 // gateSum is what a step adds to a row of gate. The times are milliseconds since 1970.
@@ -35,7 +35,28 @@ type tallyKey struct {
 type tallySum struct{ n, unsure int }
 
 func newStep(tx *sql.Tx, day func(time.Time) string) *step {
-	return &step{tx: tx, day: day, gates: map[string]*gateSum{}, tally: map[tallyKey]*tallySum{}}
+	return &step{tx: tx, day: day, stmts: map[string]*sql.Stmt{}, gates: map[string]*gateSum{}, tally: map[tallyKey]*tallySum{}}
+}
+
+// prepared returns the statement of that text, which is read once.
+func (s *step) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
+	if made := s.stmts[text]; made != nil {
+		return made, nil
+	}
+	made, err := s.tx.PrepareContext(ctx, text)
+	if err == nil {
+		s.stmts[text] = made
+	}
+	return made, err
+}
+
+// exec runs a statement that comes often.
+func (s *step) exec(ctx context.Context, text string, args ...any) error {
+	made, err := s.prepared(ctx, text)
+	if err == nil {
+		_, err = made.ExecContext(ctx, args...)
+	}
+	return err
 }
 
 func (s *step) take(ctx context.Context, r Record) error {
@@ -98,19 +119,13 @@ func (s *step) add(ctx context.Context, device string, e entry.Entry) error {
 }
 
 // count adds a passage to the figures of its day.
-func (s *step) count(ctx context.Context, device string, e entry.Entry, p entry.Passage, wall time.Time, sure bool) (err error) {
-	if s.insert == nil {
-		if s.insert, err = s.tx.PrepareContext(ctx, "INSERT OR REPLACE INTO passage VALUES (?, ?, ?, ?, ?, ?, ?, ?)"); err != nil {
-			return err
-		}
-	}
+func (s *step) count(ctx context.Context, device string, e entry.Entry, p entry.Passage, wall time.Time, sure bool) error {
 	k, unsure := tallyKey{s.day(wall), device, int(p.Direction), int(p.Verdict)}, 0
 	if !sure {
 		unsure = 1
 	}
 	s.sum(k, 1, unsure)
-	_, err = s.insert.ExecContext(ctx, device, int64(e.Seq), k.day, k.direction, k.verdict, unsure, e.Boot, e.Mono.Milliseconds())
-	return err
+	return s.exec(ctx, "INSERT OR REPLACE INTO passage VALUES (?, ?, ?, ?, ?, ?, ?, ?)", device, int64(e.Seq), k.day, k.direction, k.verdict, unsure, e.Boot, e.Mono.Milliseconds())
 }
 
 // gate returns what the step adds to a device's row, and the anchor that the device has.
@@ -120,7 +135,10 @@ func (s *step) gate(ctx context.Context, device string) (*gateSum, error) {
 		return g, nil
 	}
 	g = &gateSum{}
-	err := s.tx.QueryRowContext(ctx, "SELECT boot, began FROM gate WHERE device = ?", device).Scan(&g.anchor.Boot, &g.anchor.Began)
+	look, err := s.prepared(ctx, "SELECT boot, began FROM gate WHERE device = ?")
+	if err == nil {
+		err = look.QueryRowContext(ctx, device).Scan(&g.anchor.Boot, &g.anchor.Began)
+	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
@@ -182,7 +200,7 @@ func (s *step) sum(k tallyKey, n, unsure int) {
 // flush writes the sums.
 func (s *step) flush(ctx context.Context) error {
 	for device, g := range s.gates {
-		_, err := s.tx.ExecContext(ctx, `INSERT INTO gate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+		err := s.exec(ctx, `INSERT INTO gate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 			ON CONFLICT (device) DO UPDATE SET last_seq = ?3, last_seen = max(last_seen, ?5), entries = entries + ?6, boot = ?7, began = ?8`,
 			device, int64(g.firstSeq), int64(g.lastSeq), g.firstSeen, g.lastSeen, g.entries, g.anchor.Boot, g.anchor.Began)
 		if err != nil {
@@ -190,7 +208,7 @@ func (s *step) flush(ctx context.Context) error {
 		}
 	}
 	for k, t := range s.tally {
-		_, err := s.tx.ExecContext(ctx, `INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		err := s.exec(ctx, `INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 			ON CONFLICT DO UPDATE SET n = n + ?5, unsure = unsure + ?6`,
 			k.day, k.device, k.direction, k.verdict, t.n, t.unsure)
 		if err != nil {

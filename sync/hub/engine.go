@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gatepost/sync/wire"
@@ -43,6 +44,9 @@ type engine struct {
 	epoch  string
 	wait   time.Duration // storeTime or otherTime
 	queue  queue
+
+	mu   sync.Mutex      // guards seen
+	seen map[string]bool // subjects that may have a message; nil where others write
 }
 
 // openEngine opens the log at the cluster urls, or where there are none below dir, or makes an empty one, whose
@@ -74,7 +78,39 @@ func (e *engine) open(ctx context.Context, urls, dir, newEpoch string, log *slog
 	if err = e.openStream(ctx, newEpoch); err != nil {
 		return fmt.Errorf("open the log's stream: %w", err)
 	}
+	if e.shared() {
+		return nil
+	}
+	return e.recall(ctx)
+}
+
+// recall notes which subjects have a message. After an outage most devices are new, and none of them costs a question.
+func (e *engine) recall(ctx context.Context) error {
+	info, err := e.stream.Info(ctx, jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		return fmt.Errorf("read the log's subjects: %w", err)
+	}
+	e.seen = make(map[string]bool, len(info.State.Subjects))
+	for s := range info.State.Subjects {
+		e.seen[s] = true
+	}
 	return nil
+}
+
+// see notes that subject may have a message from now on.
+func (e *engine) see(subject string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.seen != nil {
+		e.seen[subject] = true
+	}
+}
+
+// empty tells whether subject has no message for sure.
+func (e *engine) empty(subject string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen != nil && subject != anySubject && !e.seen[subject]
 }
 
 // embed runs the log in this process.
@@ -176,6 +212,9 @@ func (e *engine) config(epoch string) jetstream.StreamConfig {
 
 // Last implements Store.
 func (e *engine) Last(ctx context.Context, subject string) (Message, error) {
+	if e.empty(subject) {
+		return Message{}, ErrEmpty
+	}
 	ctx, cancel := context.WithTimeout(ctx, e.wait)
 	defer cancel()
 	return message(e.stream.GetLastMsgForSubject(ctx, subject))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,6 +18,9 @@ const (
 	maxFlight      = 256     // messages
 	maxFlightBytes = 8 << 20 // reached by its last message; the engine holds a flight in memory or in a file
 	minTogether    = 16      // messages from which a flight as one transaction is the quicker way
+
+	gatherStep  = 2 * time.Millisecond // without another message ends the wait for a flight to fill
+	gatherSteps = 10                   // at the most
 )
 
 // Headers of a transaction of several messages, of which each is still stored on its own. The client has no names for them.
@@ -37,9 +41,10 @@ type pending struct {
 
 // A queue is who waits for a flight.
 type queue struct {
-	turn  chan struct{} // holds one token while somebody leads; guards count
+	turn  chan struct{} // holds one token while somebody leads; guards count and crowd
 	name  string        // tells our flights from those of others
 	count int
+	crowd bool // the last flight was a transaction
 
 	mu      sync.Mutex // guards waiting
 	waiting []*pending
@@ -82,6 +87,7 @@ func (e *engine) Append(ctx context.Context, subject string, data []byte, prev u
 	p := &pending{msg: nats.NewMsg(subject), done: make(chan struct{})}
 	p.msg.Data = data
 	p.msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(prev, 10))
+	e.see(subject) // even if nobody will know whether it was stored
 	e.queue.push(p)
 	select {
 	case e.queue.turn <- struct{}{}:
@@ -110,9 +116,36 @@ func (e *engine) lead(p *pending) {
 		case <-p.done:
 			return
 		default:
-			e.fly(e.queue.take())
+			if e.queue.crowd {
+				e.queue.gather()
+			}
+			flight := e.queue.take()
+			e.queue.crowd = len(flight) >= minTogether
+			e.fly(flight)
 		}
 	}
+}
+
+// gather waits while more come: in a crowd, a transaction's own cost is best shared by many.
+func (q *queue) gather() {
+	tick := time.NewTicker(gatherStep)
+	defer tick.Stop()
+	for range gatherSteps {
+		before := q.length()
+		if before >= maxFlight {
+			return
+		}
+		<-tick.C
+		if q.length() == before {
+			return
+		}
+	}
+}
+
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
 }
 
 // fly stores a flight and tells each of it. Its time is its own: a caller may go away, and whether its message was

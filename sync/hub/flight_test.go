@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatepost/storage/entry"
@@ -23,12 +24,6 @@ func until(t *testing.T, what string, ok func() bool) {
 			t.Fatal("never came: " + what)
 		}
 	}
-}
-
-func (q *queue) length() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.waiting)
 }
 
 // crowd is a hub that knows n devices, from seeded(1) on, and a batch of each.
@@ -164,6 +159,69 @@ func TestTakeIsBounded(t *testing.T) {
 		if got := len(q.take()); got != c.want || q.length() != c.n-c.want {
 			t.Errorf("of %d of %d bytes %d were taken and %d are left, want %d", c.n, c.size, got, q.length(), c.want)
 		}
+	}
+}
+
+// In a crowd a flight waits for more, but not for those who do not come.
+func TestGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q queue
+		begin := time.Now()
+		if q.gather(); time.Since(begin) != gatherStep {
+			t.Errorf("nobody came for %v", time.Since(begin))
+		}
+		ctx, end := context.WithCancel(t.Context())
+		var coming sync.WaitGroup
+		coming.Go(func() {
+			for ctx.Err() == nil {
+				q.push(&pending{})
+				time.Sleep(gatherStep / 2)
+			}
+		})
+		begin = time.Now()
+		if q.gather(); time.Since(begin) != gatherSteps*gatherStep {
+			t.Errorf("while others came it waited for %v", time.Since(begin))
+		}
+		end()
+		coming.Wait()
+		for q.length() < maxFlight {
+			q.push(&pending{})
+		}
+		begin = time.Now()
+		if q.gather(); time.Since(begin) != 0 {
+			t.Errorf("a full flight waited for %v", time.Since(begin))
+		}
+	})
+}
+
+// A device that the log has nothing of costs no question; one that it may have something of is asked for.
+func TestSeen(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, dir)
+	e, subject := engineOf(h), batchSubject+id(seeded(1))
+	if !e.empty(subject) || e.empty(anySubject) {
+		t.Error("an empty log is not known to be empty")
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	e.queue.turn <- struct{}{}
+	if _, err := e.Append(gone, subject, []byte("x"), 0); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	<-e.queue.turn
+	if e.empty(subject) {
+		t.Error("what may have been stored passes for missing")
+	}
+	if _, err := h.Put(t.Context(), batch(t, seeded(1), chain(t, entry.Head{}, 2, "a"))); err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	e = engineOf(open(t, dir))
+	if m, err := e.Last(t.Context(), subject); err != nil || m.Place != 1 {
+		t.Errorf("after a new start: %+v, %v", m, err)
+	}
+	if !e.empty(batchSubject + id(seeded(2))) {
+		t.Error("a device that never came passes for known")
 	}
 }
 

@@ -212,16 +212,21 @@ func (h *Hub) Read(ctx context.Context, after uint64, max int) (records []wire.R
 	if last, err = h.end(ctx, after); err != nil {
 		return nil, 0, err
 	}
-	for seq := after + 1; seq > after && seq <= last && len(records) < max; seq++ {
-		m, err := h.store.First(ctx, seq, anySubject)
+	for next := after + 1; next > after && next <= last && len(records) < max; {
+		some, err := h.from(ctx, next, max-len(records))
 		if err != nil {
-			return nil, last, fmt.Errorf("read record %d: %w", seq, err)
+			return nil, last, fmt.Errorf("read record %d: %w", next, err)
 		}
-		r, err := record(m)
-		if err != nil {
-			return nil, last, err
+		for _, m := range some {
+			if m.Place > last { // stored since: the next question gets it
+				return records, last, nil
+			}
+			r, err := record(m)
+			if err != nil {
+				return nil, last, err
+			}
+			records, next = append(records, r), m.Place+1
 		}
-		records = append(records, r)
 	}
 	return records, last, nil
 }

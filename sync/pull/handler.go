@@ -3,7 +3,6 @@ package pull
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -114,11 +113,16 @@ func (s *server) write(ctx context.Context, w http.ResponseWriter, f *feed, piec
 	if packed {
 		out, done = compress(w)
 	}
-	enc, ctl := json.NewEncoder(out), http.NewResponseController(w)
+	var buf []byte
+	ctl := http.NewResponseController(w)
 	for len(pieces) > 0 {
 		ctl.SetWriteDeadline(time.Now().Add(writeTime))
 		for _, p := range pieces {
-			if err := p.write(enc, f.at.Epoch); err != nil {
+			var err error
+			if buf, err = p.lines(buf[:0], f.at.Epoch); err == nil {
+				_, err = out.Write(buf)
+			}
+			if err != nil {
 				return // the reader has gone; the last whole line it got carries its cursor
 			}
 		}
@@ -133,24 +137,23 @@ func (s *server) write(ctx context.Context, w http.ResponseWriter, f *feed, piec
 	done()
 }
 
-func (p piece) write(enc *json.Encoder, epoch string) error {
+// lines appends the lines of p.
+func (p piece) lines(b []byte, epoch string) ([]byte, error) {
 	for i := p.from; i < p.to; i++ {
 		l, err := line(Cursor{epoch, p.seq, i + 1}, p.Batch, p.Entries[i])
-		if err == nil {
-			err = enc.Encode(l)
-		}
 		if err != nil {
-			return err
+			return b, err
 		}
+		b = l.append(b)
 	}
-	return nil
+	return b, nil
 }
 
 // etag names the very bytes of a page: its lines follow from which entries of which records it shows, and a batch's
 // heads and signature stand for each byte of them. The number after "page" changes with the lines' form.
 func etag(epoch string, pieces []piece, packed bool) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "page 1 %s\n", epoch)
+	fmt.Fprintf(sum, "page 2 %s\n", epoch)
 	for _, p := range pieces {
 		fmt.Fprintf(sum, "%d %d %d %s %v %v %x\n", p.seq, p.from, p.to, p.Device, p.Before(), p.After(), p.Sig)
 	}
@@ -175,7 +178,7 @@ func matches(headers []string, tag string) bool {
 
 // compress returns where to write and what to call at the page's end.
 func compress(w http.ResponseWriter) (io.Writer, func()) {
-	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return w, func() {} // cannot be: the options are constants
 	}

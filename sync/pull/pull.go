@@ -10,7 +10,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -49,7 +48,9 @@ type Cursor struct {
 }
 
 // String returns the cursor as readers keep it: epoch, record and entry, joined by dots.
-func (c Cursor) String() string { return fmt.Sprintf("%s.%d.%d", c.Epoch, c.Seq, c.Done) }
+func (c Cursor) String() string {
+	return c.Epoch + "." + strconv.FormatUint(c.Seq, 10) + "." + strconv.Itoa(c.Done)
+}
 
 var errCursor = errors.New("not a cursor")
 
@@ -143,12 +144,16 @@ func line(at Cursor, b wire.Batch, raw []byte) (Line, error) {
 		Boot: e.Boot, Wall: e.Wall.Format(wallFormat), MonoMS: e.Mono.Milliseconds(), Trust: e.Trust.String(), Entry: raw,
 	}
 	// A body that cannot be decoded is left to the reader: the entry itself is whole and signed.
-	if p, err := entry.Decode[entry.Passage](e); err == nil {
-		l.Lane, l.Direction, l.Verdict, l.Form = p.Lane, p.Direction.String(), p.Verdict.String(), p.Form
-		l.Tag, l.Sealed = hex.EncodeToString(p.Tag), p.Sealed
-	}
-	if u, err := entry.Decode[entry.Undo](e); err == nil {
-		l.Undoes = u.Seq
+	switch e.Kind {
+	case entry.KindPassage:
+		if p, err := entry.Decode[entry.Passage](e); err == nil {
+			l.Lane, l.Direction, l.Verdict, l.Form = p.Lane, p.Direction.String(), p.Verdict.String(), p.Form
+			l.Tag, l.Sealed = hex.EncodeToString(p.Tag), p.Sealed
+		}
+	case entry.KindUndo:
+		if u, err := entry.Decode[entry.Undo](e); err == nil {
+			l.Undoes = u.Seq
+		}
 	}
 	if e.Seq == b.After().Seq {
 		l.Batch = &Span{Before: Head{b.Before().Seq, b.Before().Hash.String()}, Sig: b.Sig}

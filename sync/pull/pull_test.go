@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -441,11 +442,14 @@ func FuzzParseLine(f *testing.F) {
 	f.Add([]byte(`{"entry":"AAAA"}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		l, err := ParseLine(raw)
+		c := Client{Authority: authority, Devices: map[string]ed25519.PublicKey{}}
+		l, err := c.read(raw)
 		if err != nil {
 			return
 		}
-		c := Client{Authority: authority, Devices: map[string]ed25519.PublicKey{}}
+		if slow, err := ParseLine(raw); err != nil || !reflect.DeepEqual(slow, l) {
+			t.Errorf("%+v, %v is read as %+v", slow, err, l)
+		}
 		if _, err := c.check(&l); err == nil && entry.HashOf(l.Entry).String() != l.Hash {
 			t.Error("a line was believed whose hash is not its entry's")
 		}

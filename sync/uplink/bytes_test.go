@@ -164,7 +164,7 @@ func (r *rig) metered(key crypto.Signer) *meter {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	r.t.Cleanup(s.Close)
-	tr, m := transport(Options{CA: roots}), &meter{}
+	tr, m := Transport(Options{CA: roots}), &meter{}
 	dial := tr.DialContext
 	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)

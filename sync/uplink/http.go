@@ -25,8 +25,9 @@ const (
 	maxDetail = 200             // characters of the hub's words in a state
 )
 
-// transport speaks to the hub. X25519 alone makes the smallest handshake, and a later one goes on from its session.
-func transport(o Options) *http.Transport {
+// Transport is how an uplink speaks to its hub, by o's CA, Pin and Proxy. X25519 alone makes the smallest handshake, and a later one goes on
+// from its session.
+func Transport(o Options) *http.Transport {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dial, DisableCompression: true,
 		TLSClientConfig: &tls.Config{

@@ -45,7 +45,7 @@ type Options struct {
 
 	Interval         time.Duration // between contacts when there is nothing to send, half more or less; 0 = 1 min
 	MinWait, MaxWait time.Duration // after a failure, growing with jitter, 0 = 1 s and 5 min
-	Spread           time.Duration // the longest wait after the hub has turned a connection away before TLS, 0 = 10 MaxWait
+	Spread           time.Duration // after the hub has turned a connection away before TLS, growing with the time waited to 5 min; 0 = 8 s
 
 	Log       *slog.Logger
 	Transport http.RoundTripper // nil = HTTPS with TLS 1.3, X25519
@@ -91,13 +91,14 @@ type Uplink struct {
 	trial  trial  // what it may have got instead of one
 	down   down   // orders that wait at the hub
 
-	err   error         // of the last round
-	due   time.Time     // when the next one is
-	news  chan struct{} // the network has changed
-	fails int           // in a row
-	alarm string        // the last one raised, until a contact agrees
-	told  State         // what OnState knows
-	last  time.Time
+	err    error         // of the last round
+	due    time.Time     // when the next one is
+	news   chan struct{} // the network has changed
+	fails  int           // in a row
+	waited time.Duration // since the first of them
+	alarm  string        // the last one raised, until a contact agrees
+	told   State         // what OnState knows
+	last   time.Time
 }
 
 // New returns an uplink for j.
@@ -106,7 +107,7 @@ func New(j *journal.Journal, o Options) *Uplink {
 	o.Interval = or(o.Interval, time.Minute)
 	o.MinWait = or(o.MinWait, time.Second)
 	o.MaxWait = max(o.MinWait, or(o.MaxWait, 5*time.Minute))
-	o.Spread = or(o.Spread, 10*o.MaxWait)
+	o.Spread = or(o.Spread, DefaultSpread)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -120,7 +121,7 @@ func New(j *journal.Journal, o Options) *Uplink {
 		o.Network = WatchNetwork
 	}
 	if o.Transport == nil {
-		o.Transport = transport(o)
+		o.Transport = Transport(o)
 	}
 	return &Uplink{
 		Options: o, anyScheme: anyScheme, j: j, limit: wire.MaxEntries, aside: aside{}, news: make(chan struct{}, 1),

@@ -3,7 +3,6 @@ package uplink
 import (
 	"context"
 	"errors"
-	"syscall"
 	"time"
 )
 
@@ -59,31 +58,20 @@ func (u *Uplink) pause(err error) time.Duration {
 	d := (*disagreement)(nil)
 	switch {
 	case err == nil:
+		u.waited = 0
 		return u.Interval/2 + time.Duration(u.Jitter()*float64(u.Interval))
 	case errors.As(err, &d):
 		return u.MaxWait // a person must act
 	}
-	return u.backoff(u.fails, err)
+	wait := u.backoff(u.fails, err)
+	u.waited += wait
+	return wait
 }
 
-// backoff is a random time below a bound that doubles with each failure in a row, from MinWait to MaxWait; or longer,
-// where the hub asked for it. A hub that turned the connection away has too many kiosks at the door: the bound is
-// Spread at once. One that does not listen may just be starting, with all its kiosks waiting: the bound is ten times the
-// usual one.
+// backoff is what the Rule says after so many failures in a row, of which err is the last.
 func (u *Uplink) backoff(failures int, err error) time.Duration {
-	bound := u.MinWait
-	for ; failures > 1 && bound < u.MaxWait; failures-- {
-		bound *= 2
-	}
-	bound = min(bound, u.MaxWait)
-	switch {
-	case errors.Is(err, errAway):
-		bound = min(u.Spread, maxAsked)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		bound = min(10*bound, u.Spread, maxAsked)
-	}
-	wait := time.Duration((1 - u.Jitter()) * float64(bound))
-	return max(wait, min(asked(err), maxAsked), 1)
+	r := Rule{u.MinWait, u.MaxWait, u.Spread, u.Jitter}
+	return r.Wait(failures, u.waited, err, asked(err))
 }
 
 // asked is how long the hub asked to be left alone.

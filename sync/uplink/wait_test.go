@@ -37,10 +37,10 @@ func TestBackoff(t *testing.T) {
 		{3, nil, 4 * time.Second},
 		{7, nil, time.Minute},
 		{1000, nil, time.Minute},
-		{1, away, 10 * time.Minute},
-		{1000, away, 10 * time.Minute},
+		{1, away, 8 * time.Second},
+		{1000, away, 8 * time.Second},
 		{1, refused, 10 * time.Second},
-		{1000, refused, 10 * time.Minute},
+		{1000, refused, 5 * time.Minute},
 	} {
 		o.Jitter = func() float64 { return 0 }
 		if d := idle(o).backoff(c.failures, c.err); d != c.bound {
@@ -62,8 +62,28 @@ func TestBackoff(t *testing.T) {
 	if d := u.backoff(1, &refusal{after: 100 * time.Hour}); d != maxAsked {
 		t.Errorf("a Retry-After of days gives %v", d)
 	}
-	if d := idle(Options{MaxWait: 100 * time.Hour, Jitter: func() float64 { return 0 }}).backoff(1, away); d != maxAsked {
-		t.Errorf("turned away for %v", d)
+}
+
+// Whoever is turned away again and again spreads wider, and begins anew after a success.
+func TestSpread(t *testing.T) {
+	away := fmt.Errorf("dial: %w", errAway)
+	for _, c := range []struct{ least, waited, want time.Duration }{
+		{0, 0, 8 * time.Second},
+		{0, 63 * time.Second, 8 * time.Second},
+		{0, 80 * time.Second, 10 * time.Second},
+		{0, 24 * time.Hour, 5 * time.Minute},
+		{time.Second, 16 * time.Second, 2 * time.Second},
+		{time.Hour, 0, 5 * time.Minute},
+	} {
+		u := idle(Options{Spread: c.least, Jitter: func() float64 { return 0 }})
+		u.waited = c.waited
+		if d := u.pause(away); d != c.want || u.waited != c.waited+d {
+			t.Errorf("at least %v, after %v: %v", c.least, c.waited, d)
+		}
+		u.pause(nil)
+		if d := u.pause(away); d != min(u.Spread, maxSpread) {
+			t.Errorf("after a success: %v", d)
+		}
 	}
 }
 
@@ -167,7 +187,7 @@ func TestChangeOfTheNetwork(t *testing.T) {
 			change := make(chan struct{})
 			var asked []time.Duration
 			var changed time.Time
-			r.options.Interval, r.options.MinWait, r.options.MaxWait = time.Hour, 10*time.Minute, 10*time.Minute
+			r.options.Interval, r.options.MinWait, r.options.MaxWait, r.options.Spread = time.Hour, 10*time.Minute, 10*time.Minute, 10*time.Minute
 			r.options.Jitter = func() float64 { return 2. / 3600 } // 2 s of what is soon, nearly all of what is long
 			r.options.Network = func(ctx context.Context, told func()) error {
 				<-change
@@ -264,8 +284,8 @@ func TestTurnedAway(t *testing.T) {
 				if errors.Is(err, errAway) != c.away {
 					t.Fatalf("%v", err)
 				}
-				if wide := u.pause(err) == 10*time.Minute; wide != c.away {
-					t.Fatalf("%v: a wait of %v", err, u.pause(err))
+				if wide := u.backoff(1, err) == DefaultSpread; wide != c.away {
+					t.Fatalf("%v: a wait of %v", err, u.backoff(1, err))
 				}
 			}
 		})

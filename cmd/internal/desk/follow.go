@@ -9,7 +9,10 @@ import (
 	"gatepost/sync/wire"
 )
 
-const pageSize = 64 // records applied in one transaction
+const (
+	pageSize    = 64   // records read at once
+	pageEntries = 4096 // of which one transaction has enough
+)
 
 // A Log is what Follow reads; a hub is one.
 type Log interface {
@@ -44,16 +47,34 @@ func follow(ctx context.Context, log Log, v *view.View, changed func()) error {
 		if err := log.Wait(ctx, at); err != nil {
 			return err
 		}
-		records, _, err := log.Read(ctx, at, pageSize)
+		records, err := page(ctx, log, at)
 		if err != nil {
 			return err
 		}
-		if err := v.Apply(ctx, viewed(records)...); err != nil {
+		if err := v.Apply(ctx, records...); err != nil {
 			return err
 		}
 		at += uint64(len(records))
 		changed()
 	}
+}
+
+// page reads what one transaction applies behind the place at. Small batches make it many records: each transaction costs
+// something of its own.
+func page(ctx context.Context, log Log, at uint64) (all []view.Record, err error) {
+	for entries := 0; entries < pageEntries; {
+		records, _, err := log.Read(ctx, at+uint64(len(all)), pageSize)
+		if err != nil || len(records) == 0 {
+			return all, err
+		}
+		for _, r := range viewed(records) {
+			all = append(all, r)
+			if entries++; r.Batch != nil {
+				entries += len(r.Batch.Entries)
+			}
+		}
+	}
+	return all, nil
 }
 
 // viewed turns records of the log into those of the view. One that cannot be read, which no hub stores, is

@@ -12,20 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"gatepost/sync/uplink"
+
 	"golang.org/x/sync/errgroup"
 )
-
-const (
-	usual     = 8 * time.Second // about the time that a full queue of a small hub takes
-	maxWindow = 5 * time.Minute
-)
-
-// window is the time over which a kiosk spreads its next try when it was turned away before TLS and has tried for so
-// long already. It need not know how many others wait: as long as it comes back before a full queue has run dry, the
-// hub never idles, and to be turned away again costs next to nothing. least is usual, or less before a smaller hub.
-func window(least, tried time.Duration) time.Duration {
-	return min(max(least, tried/8), maxWindow)
-}
 
 // closed does work once with each kiosk, with so many at a time, and returns how often it was done a second. Connections
 // stay open meanwhile, as they do in a herd.
@@ -51,7 +41,7 @@ func (p *process) knock(ctx context.Context, k *kiosk) error {
 	switch {
 	case err == nil:
 		return errors.New("a kiosk came in while the queue was full")
-	case errors.Is(err, errTurned):
+	case uplink.TurnedAway(err):
 		return nil
 	}
 	return err
@@ -92,6 +82,9 @@ func (p *process) shake(ctx context.Context, _ *kiosk) error {
 // full is a whole visit.
 func (p *process) full(ctx context.Context, k *kiosk) error { return k.visit(ctx, p) }
 
+// minWait and maxWait are those of a kiosk as it ships, which asks every 30 seconds.
+const minWait, maxWait = time.Second, 2 * time.Minute
+
 // An outcome is what came of kiosks that all came at once.
 type outcome struct {
 	n, in  int           // kiosks, and how many came in
@@ -105,8 +98,8 @@ type outcome struct {
 	fault  error         // one of these
 }
 
-// burst lets all kiosks come at the same moment, and each try until it is in or ctx ends. least is as in window.
-func (p *process) burst(ctx context.Context, all []*kiosk, least time.Duration) outcome {
+// burst lets all kiosks come at the same moment, and each try until it is in or ctx ends. spread is as in uplink.Options.
+func (p *process) burst(ctx context.Context, all []*kiosk, spread time.Duration) outcome {
 	var mu sync.Mutex
 	var done []time.Duration
 	o := outcome{n: len(all)}
@@ -116,7 +109,7 @@ func (p *process) burst(ctx context.Context, all []*kiosk, least time.Duration) 
 	for _, k := range all {
 		g.Go(func() {
 			<-gun
-			one := k.persist(ctx, p, begin, least)
+			one := k.persist(ctx, p, begin, spread)
 			mu.Lock()
 			defer mu.Unlock()
 			o.add(one)
@@ -146,35 +139,37 @@ func (o *outcome) add(one outcome) {
 	}
 }
 
-// persist tries until the kiosk is in.
-func (k *kiosk) persist(ctx context.Context, p *process, begin time.Time, least time.Duration) (o outcome) {
-	for {
+// persist tries until the kiosk is in, and waits in between as sync/uplink does.
+func (k *kiosk) persist(ctx context.Context, p *process, begin time.Time, spread time.Duration) (o outcome) {
+	rule := uplink.Rule{MinWait: minWait, MaxWait: maxWait, Spread: spread, Jitter: rand.Float64}
+	for waited := time.Duration(0); ; {
 		o.tries++
 		err := k.visit(ctx, p)
 		if err == nil {
 			o.in, o.took = 1, time.Since(begin)
 			return o
 		}
-		if !pause(ctx, o.note(err, least, time.Since(begin))) {
+		wait := rule.Wait(o.tries, waited, err, o.note(err, time.Since(begin)))
+		if waited += wait; !pause(ctx, wait) {
 			return o
 		}
 	}
 }
 
-// note counts a failed try after so long, and returns how long to stay away.
-func (o *outcome) note(err error, least, tried time.Duration) time.Duration {
+// note counts a failed try after so long, and returns for how long the hub asked to be left alone.
+func (o *outcome) note(err error, tried time.Duration) (asked time.Duration) {
 	busy := errBusy(0)
 	switch {
-	case errors.Is(err, errTurned):
+	case uplink.TurnedAway(err):
 		o.turned++
-		return time.Duration(rand.Float64() * float64(window(least, tried)))
 	case errors.As(err, &busy):
 		o.busy++
 		return time.Duration(busy)
+	default:
+		o.faults++
+		o.fault = fmt.Errorf("after %v: %w", tried.Round(time.Millisecond), err)
 	}
-	o.faults++
-	o.fault = fmt.Errorf("after %v: %w", tried.Round(time.Millisecond), err)
-	return time.Second
+	return 0
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatepost/sync/uplink"
 )
 
 // A herd before a real hub that is too small for it: all come in, and every entry is in the log once.
@@ -15,23 +17,23 @@ func TestHerd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := newKiosks(200)
+	all, err := newKiosks(100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := plan{limit: 2 * time.Minute, say: t.Logf}
 	var out herd
-	err = with(t.Context(), binary, filepath.Join(dir, "hub"), 256, all, func(h *process) error {
+	err = with(t.Context(), binary, filepath.Join(dir, "hub"), 128, all, func(h *process) error {
 		out, err = p.herd(t.Context(), h, all, time.Second)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.in != 200 || out.faults != 0 || out.missing != 0 || out.doubled != 0 {
+	if out.in != 100 || out.faults != 0 || out.missing != 0 || out.doubled != 0 {
 		t.Errorf("%+v; %v", out.outcome, out.fault)
 	}
-	if out.tries != 200+out.turned+out.busy || out.most < 1 || out.peak == 0 || out.took < out.half || out.half <= 0 {
+	if out.tries != 100+out.turned+out.busy || out.turned == 0 || out.most < 1 || out.peak == 0 || out.took < out.half || out.half <= 0 {
 		t.Errorf("the counts do not fit: %+v", out)
 	}
 }
@@ -55,27 +57,13 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-func TestWindow(t *testing.T) {
-	for _, c := range []struct{ least, tried, want time.Duration }{
-		{usual, 0, usual},
-		{usual, 63 * time.Second, usual},
-		{usual, 80 * time.Second, 10 * time.Second},
-		{usual, 24 * time.Hour, maxWindow},
-		{time.Second, 16 * time.Second, 2 * time.Second},
-	} {
-		if got := window(c.least, c.tried); got != c.want {
-			t.Errorf("at least %v, after %v: %v, want %v", c.least, c.tried, got, c.want)
-		}
-	}
-}
-
 func TestModel(t *testing.T) {
 	const n, rate = 5000, 1000
-	roomy := world{n: n, rate: rate, turn: time.Millisecond, queue: n, least: usual}
+	roomy := world{n: n, rate: rate, turn: time.Millisecond, queue: n, rule: uplink.Rule{Spread: uplink.DefaultSpread}}
 	if f := roomy.run(1); f.last != 5*time.Second || f.tries != 1 || f.most != 1 || f.turned != 0 || f.wait != f.last || !f.within {
 		t.Errorf("a queue for all: %+v", f)
 	}
-	tight := world{n: n, rate: rate, turn: 0, queue: 1000, least: time.Second}
+	tight := world{n: n, rate: rate, turn: 0, queue: 1000, rule: uplink.Rule{Spread: time.Second}}
 	f := tight.run(1)
 	if f.last < 5*time.Second || f.last > 5500*time.Millisecond || f.tries <= 1 || f.turned < 4000 || f.wait > time.Second+time.Millisecond {
 		t.Errorf("a queue for a fifth: %+v", f)
@@ -92,9 +80,9 @@ func TestModel(t *testing.T) {
 		t.Errorf("turning away costs %v and the last is in after %v, not %v", dear.turn, g.last, f.last)
 	}
 	rare := tight
-	rare.least = time.Minute // the queue runs dry
+	rare.rule.Spread = time.Minute // the queue runs dry
 	if g := rare.run(1); g.last < 30*time.Second {
-		t.Errorf("spread over %v the last is in after %v", rare.least, g.last)
+		t.Errorf("spread over %v the last is in after %v", rare.rule.Spread, g.last)
 	}
 }
 

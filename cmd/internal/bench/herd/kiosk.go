@@ -5,30 +5,25 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
 	"syscall"
 	"time"
 
 	"gatepost/storage/entry"
+	"gatepost/sync/uplink"
 	"gatepost/sync/wire"
 )
 
 const (
 	batchSize = 7   // entries
 	sealed    = 200 // bytes of an entry's sealed part; what stands in it means nothing to a hub
-	patience  = 30 * time.Second
 )
-
-// errTurned means that the hub reset the connection before TLS.
-var errTurned = errors.New("turned away before TLS")
 
 // errBusy means that the hub answered 503; it is the Retry-After.
 type errBusy time.Duration
@@ -41,7 +36,6 @@ type kiosk struct {
 	id     string
 	body   []byte // the batch, whose entries are 1 to batchSize
 	client *http.Client
-	secure bool // the last try has come through its handshake
 }
 
 func newKiosk() (*kiosk, error) {
@@ -85,7 +79,7 @@ func passage(head entry.Head) ([]byte, error) {
 // connection stays open until leave, or until the hub ends it.
 func (k *kiosk) visit(ctx context.Context, h *process) error {
 	if k.client == nil {
-		k.client = &http.Client{Transport: transport(h)}
+		k.client = &http.Client{Transport: uplink.Transport(uplink.Options{CA: h.roots})}
 	}
 	nonce := make([]byte, wire.NonceSize)
 	rand.Read(nonce)
@@ -110,31 +104,15 @@ func (k *kiosk) leave() {
 	}
 }
 
-// transport is like the one of sync/uplink.
-func transport(h *process) *http.Transport {
-	return &http.Transport{
-		TLSClientConfig:     h.tls(),
-		TLSHandshakeTimeout: patience, IdleConnTimeout: 5 * time.Minute, MaxIdleConns: 1,
-		MaxResponseHeaderBytes: 16 << 10, ForceAttemptHTTP2: true,
-	}
-}
-
 func (k *kiosk) exchange(ctx context.Context, h *process, method, path string, body []byte) (s wire.State, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		ConnectStart:     func(string, string) { k.secure = false },
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) { k.secure = err == nil },
-	})
 	req, err := http.NewRequestWithContext(ctx, method, h.url+path, bytes.NewReader(body))
 	if err != nil {
 		return s, err
 	}
 	resp, err := k.client.Do(req)
 	if err != nil {
-		if !k.secure && reset(err) {
-			err = errTurned
-		}
 		return s, err
 	}
 	defer resp.Body.Close()

@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"math/rand/v2"
 	"time"
+
+	"gatepost/sync/uplink"
 )
 
 // A world is a hub and its kiosks as numbers. It stands for herds that no one machine can play.
@@ -12,7 +14,7 @@ type world struct {
 	rate  float64       // visits that the hub serves a second, one after the other
 	turn  time.Duration // of the hub's time, for a socket that it resets
 	queue int           // sockets that wait; what comes beyond is reset
-	least time.Duration // as in window
+	rule  uplink.Rule   // of those who are reset
 }
 
 // A fate is what becomes of a world's kiosks.
@@ -53,7 +55,7 @@ func (w world) run(seed uint64) (f fate) {
 			free += w.turn // it delays whoever waits
 			second[int64(c.at/time.Second)]++
 			f.turned = max(f.turned, second[int64(c.at/time.Second)])
-			heap.Push(&calls, call{c.at + time.Duration(r.Float64()*float64(window(w.least, c.at))), c.kiosk})
+			heap.Push(&calls, call{c.at + time.Duration(r.Float64()*float64(w.rule.Window(c.at))), c.kiosk})
 			continue
 		}
 		free += serve
