@@ -197,7 +197,7 @@ func (k *kiosk) note(acknowledged bool) {
 	for _, raw := range raws {
 		h, err := entry.HeadOf(raw)
 		k.w.must(err)
-		k.w.truth.made(k, h, raw, acknowledged)
+		k.w.truth.made(k, h, acknowledged)
 		k.noted = h.Seq
 	}
 }

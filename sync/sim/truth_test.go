@@ -90,7 +90,7 @@ func (e *epoch) chain(device string) *chain {
 }
 
 // made: a kiosk's journal has an entry.
-func (t *truth) made(k *kiosk, at entry.Head, _ []byte, acknowledged bool) {
+func (t *truth) made(k *kiosk, at entry.Head, acknowledged bool) {
 	h := t.history(k.id)
 	list := h.made[at.Seq]
 	for i := range list {
