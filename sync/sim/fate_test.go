@@ -74,6 +74,21 @@ func (w *world) live() {
 	for left >= 0 && w.failed == "" {
 		w.pass(time.Minute)
 	}
+	if w.chance(0.3) {
+		w.storm()
+	}
+}
+
+// storm is a bad end: the log fails again and again, and no restart lets a hub forget what it believes.
+func (w *world) storm() {
+	w.say("a storm")
+	w.fate.storeFails = 0.3
+	for _, k := range w.kiosks {
+		if k.up {
+			k.pass(3, 10)
+		}
+	}
+	w.pass(5 * time.Minute)
 }
 
 // A turn is something that may happen; weight says how often.
