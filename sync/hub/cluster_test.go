@@ -318,7 +318,45 @@ func TestExternalServer(t *testing.T) {
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
-	if _, err := Open(t.Context(), Options{Engine: "nats://127.0.0.1:1"}); err == nil {
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := Open(soon, Options{Engine: "nats://127.0.0.1:1"}); err == nil {
 		t.Error("a hub without a log")
 	}
+}
+
+// After a power cut the hub may start before the log's servers: it waits for them.
+func TestServersStartLater(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().(*net.TCPAddr)
+	free.Close()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: address.Port, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: maxMessage,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	waiting := startsAt{word: "do not answer yet", start: sync.OnceFunc(s.Start)}
+	h, err := Open(t.Context(), Options{Engine: "nats://" + address.String(), Log: slog.New(slog.NewTextHandler(waiting, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+}
+
+// startsAt starts something when a word is written to it.
+type startsAt struct {
+	word  string
+	start func()
+}
+
+func (w startsAt) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), w.word) {
+		w.start()
+	}
+	return len(line), nil
 }

@@ -64,7 +64,7 @@ func (e *engine) open(ctx context.Context, urls, dir, newEpoch string, log *slog
 	if urls == "" {
 		e.wait, err = storeTime, e.embed(dir, log)
 	} else {
-		e.wait, err = otherTime, e.connect(urls, log)
+		e.wait, err = otherTime, e.connect(ctx, urls, log)
 	}
 	if err != nil {
 		return err
@@ -106,11 +106,11 @@ func (e *engine) see(subject string) {
 	}
 }
 
-// empty tells whether subject has no message for sure.
+// empty tells whether subject has no message for sure, which an engine that is closed does not know.
 func (e *engine) empty(subject string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.seen != nil && subject != anySubject && !e.seen[subject]
+	return e.seen != nil && subject != anySubject && !e.seen[subject] && !e.conn.IsClosed()
 }
 
 // embed runs the log in this process.
@@ -127,16 +127,34 @@ func (e *engine) embed(dir string, log *slog.Logger) (err error) {
 	return nil
 }
 
-// connect reaches a cluster, and goes on with any of its servers when one is gone. Nothing is kept to be sent later:
-// whoever stores hears of it at once.
-func (e *engine) connect(urls string, log *slog.Logger) (err error) {
+// connect reaches a cluster, and goes on with any of its servers when one is gone. After a power cut they may start later
+// than the hub: it waits for the first one. Nothing is kept to be sent later: whoever stores hears of it at once.
+func (e *engine) connect(ctx context.Context, urls string, log *slog.Logger) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for waits := false; ; waits = true {
+		if err = e.dial(urls, log); err == nil {
+			return nil
+		}
+		if !errors.Is(err, nats.ErrNoServers) {
+			return fmt.Errorf("connect to the log: %w", err)
+		}
+		if !waits {
+			log.Warn("the log's servers do not answer yet", "error", err)
+		}
+		select {
+		case <-time.After(backTime):
+		case <-ctx.Done():
+			return fmt.Errorf("connect to the log: %w", err)
+		}
+	}
+}
+
+func (e *engine) dial(urls string, log *slog.Logger) (err error) {
 	e.conn, err = nats.Connect(urls, nats.Name("gatehub"), nats.MaxReconnects(-1), nats.ReconnectWait(backTime), nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("log's server is gone", "error", err) }),
 		nats.ReconnectHandler(func(c *nats.Conn) { log.Info("log's server is back", "name", c.ConnectedServerName()) }))
-	if err != nil {
-		return fmt.Errorf("connect to the log: %w", err)
-	}
-	return nil
+	return err
 }
 
 // shared tells whether other hubs may write to the log.

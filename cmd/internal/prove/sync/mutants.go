@@ -23,9 +23,9 @@ var mutations = []proof.Mutation{
 	{
 		Name: "a receipt before the store",
 		File: "sync/hub/intake.go",
-		Old:  `		seq, err := h.engine.append(ctx, batchSubject+b.Device, raw, at.at)`,
+		Old:  `		seq, err := h.store.Append(ctx, batchSubject+b.Device, raw, at.at)`,
 		New: `		seq, err := at.at+1, error(nil)
-		go h.engine.append(context.WithoutCancel(ctx), batchSubject+b.Device, raw, at.at)`,
+		go h.store.Append(context.WithoutCancel(ctx), batchSubject+b.Device, raw, at.at)`,
 		Pkgs: here,
 		Run:  "^TestShort$/^power$",
 	},
@@ -48,8 +48,8 @@ var mutations = []proof.Mutation{
 	{
 		Name: "believe a head that is in doubt",
 		File: "sync/hub/intake.go",
-		Old:  `	if !known.doubt {`,
-		New:  `	if !known.doubt || known.at > 0 {`,
+		Old:  `	if read && !known.doubt {`,
+		New:  `	if read && (!known.doubt || known.at > 0) {`,
 		Pkgs: here,
 		Run:  "^TestShort$/^cluster$",
 	},
