@@ -17,14 +17,16 @@ const (
 	maxLinks = 256              // whose flags are remembered
 )
 
-// WatchNetwork calls changed when a link has come up or an address or a route has come to this machine (rtnetlink(7)),
-// until ctx ends: then it returns nil. News that come together are one change. It needs no privilege.
-func WatchNetwork(ctx context.Context, changed func()) error {
+// WatchNetwork calls ready once it hears all news, and then changed when a link has come up or an address or a route has
+// come to this machine (rtnetlink(7)), until ctx ends: then it returns nil. News that come together are one change. It
+// needs no privilege.
+func WatchNetwork(ctx context.Context, ready, changed func()) error {
 	f, err := openNetlink()
 	if err != nil {
 		return fmt.Errorf("watch network: %w", err)
 	}
 	defer f.Close()
+	ready()
 	defer context.AfterFunc(ctx, func() { f.Close() })() // ends the read
 	if err := readNetlink(f, changed); ctx.Err() == nil {
 		return fmt.Errorf("watch network: %w", err)

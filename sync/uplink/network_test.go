@@ -92,7 +92,7 @@ func linkUp(t *testing.T, name string) {
 func TestWatchNetworkEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := WatchNetwork(ctx, func() { t.Error("something has changed") }); err != nil {
+	if err := WatchNetwork(ctx, func() {}, func() { t.Error("something has changed") }); err != nil {
 		t.Skipf("no netlink: %v", err)
 	}
 }

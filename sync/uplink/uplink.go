@@ -52,9 +52,9 @@ type Options struct {
 	Jitter    func() float64    // from 0 to below 1, nil = random
 	Now       func() time.Time  // a clock that nobody sets, nil = time.Now
 
-	// Network calls changed whenever the machine's network has changed, until ctx ends. An error means that it cannot
-	// tell, and the timers are all there is. Nil = WatchNetwork.
-	Network func(ctx context.Context, changed func()) error
+	// Network calls ready once nothing escapes it any longer, and then changed whenever the machine's network has changed,
+	// until ctx ends. When it returns before, it cannot tell, and the timers are all there is. Nil = WatchNetwork.
+	Network func(ctx context.Context, ready, changed func()) error
 
 	Enrolment  []byte // that the hub has not taken yet; it is claimed before anything else
 	OnEnrolled func() // called from Run when the hub has taken it
@@ -144,10 +144,12 @@ func or(d, other time.Duration) time.Duration {
 func (u *Uplink) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() { u.watch(ctx) })
+	ready := make(chan struct{})
+	watching.Go(func() { u.watch(ctx, sync.OnceFunc(func() { close(ready) })) })
 	defer watching.Wait()
 	defer stop()
 	defer u.client.CloseIdleConnections()
+	<-ready // else a change behind a first failure could be missed
 	for ok := sleep(ctx, u.Begin().Sub(u.Now())); ok; ok = u.wait(ctx) {
 		u.Step(ctx)
 	}
@@ -194,8 +196,9 @@ func (u *Uplink) Rewired() (due time.Time) {
 }
 
 // watch hands on that the network has changed. It ends with ctx, or at once where nobody can tell.
-func (u *Uplink) watch(ctx context.Context) {
-	err := u.Network(ctx, func() {
+func (u *Uplink) watch(ctx context.Context, ready func()) {
+	defer ready()
+	err := u.Network(ctx, ready, func() {
 		select {
 		case u.news <- struct{}{}:
 		default:

@@ -136,7 +136,7 @@ func newBareRig(t *testing.T, entries int) *rig {
 	r.options = Options{
 		Hub: "http://hub", Key: deviceKey, ReceiptKey: hubPub, Log: slog.New(slog.DiscardHandler),
 		Interval: time.Hour, MinWait: time.Millisecond, MaxWait: 5 * time.Millisecond, Transport: &http.Transport{},
-		Network: func(context.Context, func()) error { return nil },
+		Network: func(context.Context, func(), func()) error { return nil },
 		OnState: func(s State) { r.mu.Lock(); defer r.mu.Unlock(); r.state = s },
 		OnAlarm: func(text string) { r.mu.Lock(); defer r.mu.Unlock(); r.alarms = append(r.alarms, text) },
 	}

@@ -189,7 +189,8 @@ func TestChangeOfTheNetwork(t *testing.T) {
 			var changed time.Time
 			r.options.Interval, r.options.MinWait, r.options.MaxWait, r.options.Spread = time.Hour, 10*time.Minute, 10*time.Minute, 10*time.Minute
 			r.options.Jitter = func() float64 { return 2. / 3600 } // 2 s of what is soon, nearly all of what is long
-			r.options.Network = func(ctx context.Context, told func()) error {
+			r.options.Network = func(ctx context.Context, ready, told func()) error {
+				ready()
 				<-change
 				for range 10 { // more of them make no difference
 					told()
@@ -228,7 +229,7 @@ func TestChangeOfTheNetwork(t *testing.T) {
 // Where the network cannot be watched, the timer does.
 func TestNetworkThatNobodyWatches(t *testing.T) {
 	r := newRig(t, 3)
-	r.options.Network = func(context.Context, func()) error { return errors.New("no netlink here") }
+	r.options.Network = func(context.Context, func(), func()) error { return errors.New("no netlink here") }
 	fails := 3
 	r.hub.prank = func(w http.ResponseWriter, _ *http.Request) bool {
 		if fails--; fails >= 0 {

@@ -113,7 +113,7 @@ func (s *site) addGates(n int) error {
 		random := s.p.Random(uint64(1000 + i))
 		g.up.Hub, g.up.Key, g.up.ReceiptKey = "https://hub", g.key, s.book.pub
 		g.up.Interval, g.up.MinWait, g.up.MaxWait, g.up.Spread = 300*time.Millisecond, 5*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
-		g.up.Network = func(context.Context, func()) error { return nil } // it never changes here
+		g.up.Network = func(context.Context, func(), func()) error { return nil } // it never changes here
 		g.up.OnAlarm = func(text string) { s.book.object(fmt.Errorf("alarm of gate %s: %s", g.device, text)) }
 		g.up.Transport = newWitness(s, g.device, random)
 		s.gates = append(s.gates, g)
