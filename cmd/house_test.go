@@ -22,7 +22,7 @@ var rows = [][]string{
 	{"sync/uplink", "sync/hub", "sync/pull"},
 	{"storage/journal", "storage/memory", "storage/view", "sync/wire"},
 	{"scanner", "device"},
-	{"storage/entry"},
+	{"storage/entry", "storage/durable"},
 }
 
 var way = []string{

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"gatepost/cmd/internal/durable"
 	"gatepost/cmd/internal/keyfile"
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 	"gatepost/storage/view"
 	"gatepost/sync/wire"

@@ -61,15 +61,11 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err := consumers.Attach(ctx, h); err != nil {
 		return err
 	}
-	v, err := view.Open(ctx, filepath.Join(c.Data, "view.db"), c.zone)
+	v, d, err := openDesk(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	d, err := desk.New(desk.Options{View: v, Zone: c.zone, Now: time.Now, Name: c.Name, Areas: c.Areas, Log: log})
-	if err != nil {
-		return err
-	}
 	fl := newFleet(h, time.Now, known)
 	down.area = fl.area
 	place := func(places map[string]view.Place) {
@@ -82,18 +78,13 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	place(places)
 
 	g, ctx := errgroup.WithContext(ctx) // ends with the first listener that fails, or with ctx
+	follow := func(name string, f func(context.Context) error) {
+		g.Go(func() error { supervise.Run(ctx, log, name, f, func(error) {}); return nil })
+	}
 	g.Go(func() error { known.follow(ctx, place); return nil })
 	g.Go(func() error { down.follow(ctx); return nil })
-	g.Go(func() error {
-		supervise.Run(ctx, log, "view", func(ctx context.Context) error {
-			return desk.Follow(ctx, h, v, d.Changed)
-		}, func(error) {})
-		return nil
-	})
-	g.Go(func() error {
-		supervise.Run(ctx, log, "fleet", fl.follow, func(error) {})
-		return nil
-	})
+	follow("view", func(ctx context.Context) error { return desk.Follow(ctx, h, v, d.Changed) })
+	follow("fleet", fl.follow)
 	gates := routes(h, own, fl, down, consumers, log)
 	gates.Handle(wire.PathEnrol, &enroller{
 		devices: known, issuer: own.issuer, receipt: own.receipt.Public().(ed25519.PublicKey), now: time.Now, changed: place, state: h.State, log: log,
@@ -102,6 +93,20 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		return err
 	}
 	return g.Wait()
+}
+
+// openDesk opens the view and the officer's page over it.
+func openDesk(ctx context.Context, c *config, log *slog.Logger) (*view.View, *desk.Desk, error) {
+	v, err := view.Open(ctx, filepath.Join(c.Data, "view.db"), c.zone)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := desk.New(desk.Options{View: v, Zone: c.zone, Now: time.Now, Name: c.Name, Areas: c.Areas, Log: log})
+	if err != nil {
+		v.Close()
+		return nil, nil, err
+	}
+	return v, d, nil
 }
 
 // routes is what gates and pullers may ask for.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -11,18 +10,16 @@ import (
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
 	"gatepost/cmd/internal/lan"
-	"gatepost/storage/journal"
-	"gatepost/storage/memory"
 	"gatepost/sync/pull"
 )
 
 // newLAN returns what serves and follows the venue's other gates until its context ends.
-func newLAN(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, m *memory.Memory, k *kiosk.Kiosk, log *slog.Logger) (run func(context.Context) error, err error) {
+func newLAN(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.LAN.Listen == "" && len(c.Peers) == 0 {
 		return func(context.Context) error { return nil }, nil
 	}
 	o := lan.Options{
-		Key: key, Journal: j, Memory: m, Aside: asideFile(c), Dir: filepath.Join(c.Data, "lan"),
+		Key: p.key, Journal: p.journal, Memory: p.memory, Aside: asideFile(c), Dir: filepath.Join(c.Data, "lan"),
 		Now: k.Now, OnPeer: k.SetPeer, OnAlarm: func(name, text string) { k.PeerAlarm(ctx, name, text) }, Log: log,
 	}
 	if c.LAN.Tokens != "" {
@@ -30,15 +27,15 @@ func newLAN(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *jou
 			return nil, fmt.Errorf("lan: %w", err)
 		}
 	}
-	for _, p := range c.Peers {
-		pub, err := keyfile.Public(p.Key)
+	for _, peer := range c.Peers {
+		pub, err := keyfile.Public(peer.Key)
 		if err != nil {
-			return nil, fmt.Errorf("key of peer %q: %w", p.Name, err)
+			return nil, fmt.Errorf("key of peer %q: %w", peer.Name, err)
 		}
-		if pub.Equal(key.Public()) {
-			return nil, fmt.Errorf("key of peer %q: it is this device's own", p.Name)
+		if pub.Equal(p.key.Public()) {
+			return nil, fmt.Errorf("key of peer %q: it is this device's own", peer.Name)
 		}
-		o.Peers = append(o.Peers, lan.Peer{Name: p.Name, URL: p.Address, Key: pub})
+		o.Peers = append(o.Peers, lan.Peer{Name: peer.Name, URL: peer.Address, Key: pub})
 	}
 	if o.Listener, err = listen(c.LAN.Listen); err != nil {
 		return nil, fmt.Errorf("lan: %w", err)
@@ -48,6 +45,9 @@ func newLAN(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *jou
 	}
 	l, err := lan.New(o)
 	if err != nil {
+		if o.Listener != nil {
+			o.Listener.Close()
+		}
 		return nil, err
 	}
 	return l.Run, nil

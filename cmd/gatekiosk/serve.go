@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
-	"gatepost/cmd/internal/durable"
 	"gatepost/cmd/internal/enrol"
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
@@ -29,6 +28,7 @@ import (
 	"gatepost/scanner/admission"
 	"gatepost/scanner/credential"
 	"gatepost/scanner/form"
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
 	"gatepost/storage/memory"
@@ -48,48 +48,22 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrol
 		return fmt.Errorf("lamps: %w", err)
 	}
 	defer halt()
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return fmt.Errorf("data folder: %w", err)
-	}
-	key, err := deviceKey(c.Keys.Device)
+	p, err := openParts(c)
 	if err != nil {
 		return err
 	}
-	device := entry.DeviceID(key.Public().(ed25519.PublicKey))
-	j, err := journal.Open(filepath.Join(c.Data, "journal"), journal.Options{Device: device})
-	if err != nil {
-		return err
-	}
-	defer j.Close()
-	clock, err := newClock(c, j, time.Now)
-	if err != nil {
-		return err
-	}
-	m, err := openMemory(c, clock)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	o.Device, o.Journal, o.Memory, o.Clock = device, j, m, clock
+	defer p.close()
+	o.Device, o.Journal, o.Memory, o.Clock = p.device, p.journal, p.memory, p.clock
 	var simulator kiosk.Simulator
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
 	overlay(&o, l, orders)
 	if e.store != nil {
-		o.Enrol = enrol.NewReader(e.store, clock.Stamp, e.again).Read
+		o.Enrol = enrol.NewReader(e.store, p.clock.Stamp, e.again).Read
 	}
 	o.Aside = func() ([]uint64, error) { return uplink.SetAside(asideFile(c)) }
 	k, err := kiosk.New(o)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	handOn, err := newUplink(ctx, c, key, j, k, clock, orders, e.store, log)
-	if err != nil {
-		return err
-	}
-	venue, err := newLAN(ctx, c, key, j, m, k, log)
 	if err != nil {
 		return err
 	}
@@ -97,21 +71,70 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrol
 	if err != nil {
 		return err
 	}
-	listener, err := listen(c.Console.Listen)
+	g, ctx := errgroup.WithContext(ctx)
+	handOn, err := newUplink(ctx, c, p, k, orders, e.store, log)
+	if err != nil {
+		return err
+	}
+	page, err := listen(c.Console.Listen)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	if listener != nil {
-		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(k, log, simulator.Handler())) })
-		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
+	if page != nil {
+		defer page.Close() // where the gate does not come to serve it
+	}
+	venue, err := newLAN(ctx, c, p, k, log)
+	if err != nil {
+		return err
+	}
+	if page != nil {
+		g.Go(func() error { return guard.Serve(ctx, page, guard.Console(k, log, simulator.Handler())) })
+		log.Info("guard's page", "url", "http://"+page.Addr().String()+"/")
 	}
 	g.Go(func() error { return venue(ctx) })
 	g.Go(func() error { return handOn(ctx) })
-	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), key, receipts); return nil })
+	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), p.key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
-	g.Go(func() error { return runOrders(ctx, orders, k, clock) })
-	log.Info("gate runs", "venue", c.Venue.Name, "device", device, "lanes", len(o.Lanes), "saved", j.Stats().Saved)
+	g.Go(func() error { return runOrders(ctx, orders, k, p.clock) })
+	log.Info("gate runs", "venue", c.Venue.Name, "device", p.device, "lanes", len(o.Lanes), "saved", p.journal.Stats().Saved)
 	return g.Wait()
+}
+
+// parts are what a gate keeps and goes by.
+type parts struct {
+	key     ed25519.PrivateKey
+	device  string
+	journal *journal.Journal
+	memory  *memory.Memory
+	clock   *wall.Clock
+}
+
+func openParts(c *config.Kiosk) (p *parts, err error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	p = &parts{}
+	if p.key, err = deviceKey(c.Keys.Device); err != nil {
+		return nil, err
+	}
+	p.device = entry.DeviceID(p.key.Public().(ed25519.PublicKey))
+	if p.journal, err = journal.Open(filepath.Join(c.Data, "journal"), journal.Options{Device: p.device}); err != nil {
+		return nil, err
+	}
+	if p.clock, err = newClock(c, p.journal, time.Now); err == nil {
+		p.memory, err = openMemory(c, p.clock)
+	}
+	if err != nil {
+		p.journal.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// close lets go of what is on the disk. All that was kept is there.
+func (p *parts) close() {
+	p.memory.Close()
+	p.journal.Close()
 }
 
 // listen returns nil where there is no address.
@@ -322,7 +345,7 @@ func receiptKey(c *config.Kiosk) (ed25519.PublicKey, error) {
 func asideFile(c *config.Kiosk) string { return filepath.Join(c.Data, "aside") }
 
 // newUplink returns what hands entries on until its context ends.
-func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *journal.Journal, k *kiosk.Kiosk, clock *wall.Clock, orders *order.Keeper, enrolled *enrol.Store, log *slog.Logger) (run func(context.Context) error, err error) {
+func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, orders *order.Keeper, enrolled *enrol.Store, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.Uplink.Hub == "" {
 		return func(context.Context) error { return nil }, nil // entries stay here
 	}
@@ -341,9 +364,9 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 		}
 	}
 	o := uplink.Options{
-		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: key, ReceiptKey: receipts, Aside: asideFile(c),
+		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: p.key, ReceiptKey: receipts, Aside: asideFile(c),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
-		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(clock, log),
+		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(p.clock, log),
 	}
 	if orders != nil {
 		o.Orders = orders
@@ -351,7 +374,7 @@ func newUplink(ctx context.Context, c *config.Kiosk, key ed25519.PrivateKey, j *
 	if enrolled != nil {
 		o = enrolled.Uplink(o)
 	}
-	return uplink.New(j, o).Run, nil
+	return uplink.New(p.journal, o).Run, nil
 }
 
 // setClock returns what takes the hub's time. It logs a time that is not taken once, until one is.

@@ -10,10 +10,10 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"gatepost/storage/durable"
 	"gatepost/sync/wire"
 )
 
@@ -177,29 +177,13 @@ func taken(ctx context.Context, log Log, at Cursor) (place uint64, err error) {
 	return at.Seq, nil
 }
 
-// save replaces the file, so that a power cut leaves the old one or the new one.
+// save replaces the file.
 func (c *Consumers) save(kept map[string]consumer) error {
 	raw, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}
-	fresh := c.path + ".new"
-	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, c.path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(c.path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Write(c.path, raw, 0o600)
 }
 
 // IsConsumer tells whether a consumer can have this name: 1 to 40 of a-z, 0-9 and -.

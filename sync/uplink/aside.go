@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 	"gatepost/sync/wire"
 )
@@ -176,25 +176,10 @@ func (a aside) text() (text []byte) {
 	return text
 }
 
-// save writes a to path durably, the old file or the new one whole.
+// save writes a to path durably; without a path, a is forgotten with the program.
 func (a aside) save(path string) error {
 	if path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(a.text())
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Write(path, a.text(), 0o600)
 }

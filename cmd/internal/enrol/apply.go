@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
-	"gatepost/cmd/internal/durable"
 	"gatepost/cmd/internal/keyfile"
+	"gatepost/storage/durable"
 
 	"github.com/BurntSushi/toml"
 )

@@ -22,7 +22,7 @@ import (
 	"sync"
 	"time"
 
-	"gatepost/cmd/internal/durable"
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 	"gatepost/sync/uplink"
 	"gatepost/sync/wire"

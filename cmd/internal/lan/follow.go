@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/supervise"
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 	"gatepost/storage/memory"
 	"gatepost/sync/pull"
@@ -219,7 +220,7 @@ func (f *follower) keepMark() error {
 	if f.cursor == f.mark {
 		return nil
 	}
-	if err := keep(f.path(), []byte(f.cursor)); err != nil {
+	if err := durable.Write(f.path(), []byte(f.cursor), 0o600); err != nil {
 		return fmt.Errorf("keep a cursor: %w", err)
 	}
 	f.mark = f.cursor

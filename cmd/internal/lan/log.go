@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
 	"gatepost/sync/uplink"
@@ -125,25 +126,5 @@ func epoch(dir string, boot uint32) (name string, err error) {
 		}
 		name = hex.EncodeToString(fresh)
 	}
-	return name, keep(path, fmt.Appendf(nil, "%s %d\n", name, boot))
-}
-
-// keep replaces a file durably, so that a power cut leaves the old one or the new one.
-func keep(path string, text []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return name, durable.Write(path, fmt.Appendf(nil, "%s %d\n", name, boot), 0o600)
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gatepost/storage/durable"
 	"gatepost/storage/entry"
 )
 
@@ -49,7 +50,7 @@ func certificate(key ed25519.PrivateKey, host string) (c tls.Certificate, err er
 
 func keepCertificate(dir string, c tls.Certificate) error {
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
-	if err := keep(filepath.Join(dir, Certificate), text); err != nil {
+	if err := durable.Write(filepath.Join(dir, Certificate), text, 0o600); err != nil {
 		return fmt.Errorf("keep certificate: %w", err)
 	}
 	return nil
