@@ -66,7 +66,7 @@ func exportCopy(ctx context.Context, e env, dir string, key ed25519.PrivateKey, 
 	}
 	defer j.Close()
 	total := uint64(0)
-	err = uplink.Export(ctx, j, key, stick, func(done, all uint64) {
+	err = uplink.Export(ctx, j, key, filepath.Join(filepath.Dir(filepath.Clean(dir)), "aside"), stick, func(done, all uint64) {
 		total = all
 		fmt.Fprintf(e.out, "%d of %d\n", done, all)
 	})

@@ -59,7 +59,7 @@ func importCommand(ctx context.Context, e env, args []string) int {
 		return misused(e, fs, "-hub with https:// and the stick's folder are needed")
 	}
 	var err error
-	if m.client, err = importClient(*ca); err != nil {
+	if m.client, err = hubClient(*ca, importTime); err != nil {
 		return fail(e, "import", err)
 	}
 	if m.token, err = readToken(*token); err != nil {
@@ -79,8 +79,9 @@ func importCommand(ctx context.Context, e env, args []string) int {
 	return exitOK
 }
 
-// importClient trusts the authorities in the file ca, or the system's when it is empty.
-func importClient(ca string) (*http.Client, error) {
+// hubClient trusts the authorities in the file ca, or the system's when it is empty. It follows no redirection: a token or a
+// batch goes to the hub or nowhere.
+func hubClient(ca string, most time.Duration) (*http.Client, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS13}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
@@ -92,7 +93,7 @@ func importClient(ca string) (*http.Client, error) {
 		}
 	}
 	return &http.Client{
-		Timeout:       importTime,
+		Timeout:       most,
 		Transport:     &http.Transport{TLSClientConfig: t, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
@@ -134,6 +135,10 @@ func (m *importer) device(ctx context.Context, id string) (whole bool, err error
 	}
 	if err == nil && t.Known && m.token != "" {
 		err = m.orders(ctx, id)
+	}
+	if p := (wire.Problem{}); errors.As(err, &p) && p.Status < http.StatusInternalServerError { // the others go on
+		fmt.Fprintf(m.err, "gatectl import: %v\n", err)
+		return false, nil
 	}
 	return t.Refused == 0, err
 }

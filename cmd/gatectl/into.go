@@ -37,14 +37,10 @@ func (f *pullFlags) intoDatabase(ctx context.Context, e env, c *pull.Client) int
 	}
 	l := &filler{env: e, pullFlags: f, client: c, db: db}
 	defer db.close()
-	err = db.connect(ctx)
-	if err == nil {
-		err = l.run(ctx)
-		fmt.Fprintf(e.out, "%d entries stored, %d were there, %d contradict them\n", l.stored, l.there, l.forked)
-		if db.cursor != "" {
-			fmt.Fprintf(e.err, "cursor %s\n", db.cursor)
-		}
+	if err = l.run(ctx); db.cursor != "" {
+		fmt.Fprintf(e.err, "cursor %s\n", db.cursor)
 	}
+	fmt.Fprintf(e.out, "%d entries stored, %d were there, %d contradict them\n", l.stored, l.there, l.forked)
 	if err == nil && l.forked > 0 {
 		err = fmt.Errorf("%d entries contradict those that are stored: see the table gatepost_fork", l.forked)
 	}

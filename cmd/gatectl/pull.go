@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -115,26 +111,15 @@ func (f *pullFlags) intoFault() string {
 }
 
 func (f *pullFlags) client() (*pull.Client, error) {
-	token, err := os.ReadFile(f.token)
+	token, err := readToken(f.token)
 	if err != nil {
-		return nil, fmt.Errorf("read token: %w", err)
+		return nil, err
 	}
-	first, _, _ := bytes.Cut(bytes.TrimSpace(token), []byte("\n"))
-	t := &tls.Config{MinVersion: tls.VersionTLS13}
-	if f.ca != "" {
-		pem, err := os.ReadFile(f.ca)
-		if err != nil {
-			return nil, fmt.Errorf("read certificate authority: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read certificate authority: %s holds no certificate", f.ca)
-		}
+	h, err := hubClient(f.ca, pullTime)
+	if err != nil {
+		return nil, err
 	}
-	c := &pull.Client{
-		URL: f.hub, Token: string(bytes.TrimSpace(first)),
-		HTTP: &http.Client{Timeout: pullTime, Transport: &http.Transport{TLSClientConfig: t, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment}},
-	}
+	c := &pull.Client{HTTP: h, URL: f.hub, Token: token}
 	if f.key != "" {
 		if c.Authority, err = keyfile.SealPrivate(f.key); err != nil {
 			return nil, err
@@ -170,8 +155,10 @@ func (f *pullFlags) pull(ctx context.Context, e env, c *pull.Client) (string, er
 			if !pause(ctx, pullRetry) {
 				return at, nil
 			}
-		case err != nil || ended && !f.follow:
+		case err != nil:
 			return at, err
+		case ended && !f.follow:
+			return at, c.Whole()
 		}
 		if f.follow {
 			wait = pullWait

@@ -116,7 +116,7 @@ func (g *gate) export() {
 	t := g.w.t
 	t.Helper()
 	fatal(t, uplink.TakeReceipts(g.Journal, g.w.receipts, g.id, g.w.stick))
-	fatal(t, uplink.Export(t.Context(), g.Journal, g.key, g.w.stick, func(_, _ uint64) {}))
+	fatal(t, uplink.Export(t.Context(), g.Journal, g.key, "", g.w.stick, func(_, _ uint64) {}))
 }
 
 // holds checks that the hub has the whole chain.

@@ -145,11 +145,11 @@ func (f *traceFlags) run(ctx context.Context, e env, c *pull.Client) error {
 	if err != nil {
 		return err
 	}
-	s := newSearch(gates.wanted)
+	s := newSearch(f.from, f.to, gates.wanted)
 	if err := s.pull(ctx, c); err != nil {
 		return err
 	}
-	found, astray := s.within(f.from, f.to, f.all)
+	found, astray := s.within(f.all)
 	if astray > 0 {
 		fmt.Fprintf(e.err, "%d passages whose time nobody knows lie outside the window by their own clock\n", astray)
 	}

@@ -32,16 +32,18 @@ type boot struct {
 	boot   uint32
 }
 
-// A search walks the log and keeps the sealed passages of some gates, unopened.
+// A search walks the log and keeps the sealed passages of some gates in a window of time, and those whose time nobody
+// trusts yet, unopened.
 type search struct {
-	wanted  func(device string) bool
-	all     []*sighting
-	undone  map[spot]bool
-	anchors map[boot]entry.Anchor // the first of each boot
+	wanted   func(device string) bool
+	from, to time.Time
+	all      []*sighting
+	undone   map[spot]bool
+	anchors  map[boot]entry.Anchor // the first of each boot
 }
 
-func newSearch(wanted func(string) bool) *search {
-	return &search{wanted: wanted, undone: map[spot]bool{}, anchors: map[boot]entry.Anchor{}}
+func newSearch(from, to time.Time, wanted func(string) bool) *search {
+	return &search{wanted: wanted, from: from, to: to, undone: map[spot]bool{}, anchors: map[boot]entry.Anchor{}}
 }
 
 // pull reads the whole log, which the client verifies.
@@ -52,7 +54,7 @@ func (s *search) pull(ctx context.Context, c *pull.Client) error {
 			return err
 		}
 		if n == 0 && next == at {
-			return nil
+			return c.Whole()
 		}
 		at = next
 	}
@@ -73,6 +75,9 @@ func (s *search) take(l pull.Line) error {
 	if l.Undoes > 0 {
 		s.undone[spot{l.Device, l.Undoes}] = true
 	}
+	if e.Trust >= entry.TrustClock && (e.Wall.Before(s.from) || !e.Wall.Before(s.to)) {
+		return nil
+	}
 	if p, err := entry.Decode[entry.Passage](e); err == nil && len(p.Sealed) > 0 { // other kinds know nobody
 		s.all = append(s.all, &sighting{Entry: e, Passage: p, device: l.Device})
 	}
@@ -81,13 +86,13 @@ func (s *search) take(l pull.Line) error {
 
 // within returns the passages in the window, by time; only those that count, unless all is set. Astray are passages that
 // lie outside by a clock that nobody trusts.
-func (s *search) within(from, to time.Time, all bool) (found []*sighting, astray int) {
+func (s *search) within(all bool) (found []*sighting, astray int) {
 	for _, p := range s.all {
 		if !all && (p.Verdict != entry.Admit || s.undone[spot{p.device, p.Seq}]) {
 			continue
 		}
 		p.wall, p.sure = s.anchors[boot{p.device, p.Boot}].Wall(p.Entry)
-		switch in := !p.wall.Before(from) && p.wall.Before(to); {
+		switch in := !p.wall.Before(s.from) && p.wall.Before(s.to); {
 		case in:
 			found = append(found, p)
 		case !p.sure:

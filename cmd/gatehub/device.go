@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -81,6 +83,13 @@ func (d *devices) Revoked(id string) bool {
 	return d.all[id].Revoked
 }
 
+// shutOut reports whether a device is revoked as far as is known. Before the folder was read, everyone may be.
+func (d *devices) shutOut(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all == nil || d.all[id].Revoked
+}
+
 // follow reads the folder whenever it changes, until ctx ends, and tells changed where each gate stands.
 func (d *devices) follow(ctx context.Context, changed func(map[string]view.Place)) {
 	tick := time.NewTicker(lookAgain)
@@ -126,9 +135,9 @@ func (d *devices) read() (map[string]view.Place, error) {
 		id := entry.DeviceID(key)
 		r, err := readRecord(filepath.Join(d.dir, name+".toml"), name)
 		if err != nil {
-			d.log.Error("device's place left out", "name", name, "error", err)
+			d.log.Error("device's place left out, and whether it is revoked", "name", name, "error", err)
 			faulty = name
-			r.Revoked = d.Revoked(id) // a slip of the pen lets nobody in again
+			r.Revoked = d.shutOut(id) // a slip of the pen lets nobody in again
 		}
 		all[id], places[id] = known{name, key, r}, view.Place{Name: r.Name, Venue: r.Venue, Area: r.Area}
 	}
@@ -169,6 +178,9 @@ func readRecord(path, name string) (record, error) {
 	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
 		return r, nil
+	}
+	if err == nil && len(bytes.TrimSpace(text)) == 0 {
+		err = errors.New("the file is empty") // an editor may be writing it
 	}
 	if err == nil {
 		doc := strict.Decode(text, &r)

@@ -53,8 +53,9 @@ func (e *enroller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
 		refusal(wire.ProblemTooLarge, http.StatusRequestEntityTooLarge, "claim too large").Write(w)
 		return
-	} else if err != nil {
-		refusal(wire.ProblemEnrolment, http.StatusBadRequest, "claim cannot be read").Write(w)
+	} else if err != nil { // it broke off: what would have come is not to blame
+		w.Header().Set("Retry-After", retryEnrol)
+		refusal(wire.ProblemStore, http.StatusServiceUnavailable, "not stored").Write(w)
 		return
 	}
 	s, err := e.enrol(r.Context(), raw)

@@ -26,6 +26,9 @@ import (
 const (
 	headerTime = 10 * time.Second
 	readTime   = 60 * time.Second // a batch over a slow line
+	answerTime = 2 * time.Minute  // from a request's head to its answer's end; what takes longer says so itself
+	stallTime  = 30 * time.Second // in which a peer must take something
+	maxStreams = 8                // requests of one connection at once
 	idleTime   = 2 * time.Minute
 	closeTime  = 5 * time.Second // for requests that are under way when the hub ends
 )
@@ -167,7 +170,8 @@ func listen(ctx context.Context, g *errgroup.Group, c *config, own *secrets, pac
 // serveOn serves l in g until ctx ends; requests see the end in their own contexts.
 func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, handler http.Handler, log *slog.Logger) {
 	s := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+		Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: stallTime},
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug), // strangers cause these
 	}

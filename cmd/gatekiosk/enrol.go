@@ -15,21 +15,28 @@ import (
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
 	"gatepost/device/wall"
+	"gatepost/storage/entry"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// An enrolment is what made a gate of this unit. The zero enrolment is of a gate whose configuration says all.
-type enrolment struct {
-	store *enrol.Store
-	again func() // called when a later enrolment was taken, to begin anew
+// An origin is what made a gate of this unit, and what it knew when it last began anew within the program.
+type origin struct {
+	store *enrol.Store // nil: the configuration says all
+	again func()       // called when a later enrolment was taken, to begin anew
+
+	clock  *wall.Clock     // has the hub's time; nil at first
+	turned map[string]turn // lanes that the guard has turned
 }
+
+// A turn is the direction that a lane had by its configuration, and the one that the guard gave it.
+type turn struct{ from, to entry.Direction }
 
 // serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew
 // with each later one.
 func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if !c.Enrol {
-		return serveOrders(ctx, c, enrolment{}, log)
+		return serveOrders(ctx, c, &origin{}, log)
 	}
 	var issuer ed25519.PublicKey
 	if c.Keys.Issuer != "" {
@@ -45,6 +52,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	from := &origin{store: store}
 	for ctx.Err() == nil {
 		if _, ok := store.Current(); !ok {
 			if err := await(ctx, c, store, log); err != nil {
@@ -57,7 +65,8 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 			return err
 		}
 		once, again := context.WithCancel(ctx)
-		err := serveOrders(once, &own, enrolment{store, again}, log)
+		from.again = again
+		err := serveOrders(once, &own, from, log)
 		again()
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/keyfile"
@@ -34,6 +35,9 @@ func newLAN(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, log 
 		}
 		if pub.Equal(p.key.Public()) {
 			return nil, fmt.Errorf("key of peer %q: it is this device's own", peer.Name)
+		}
+		if slices.ContainsFunc(o.Peers, func(other lan.Peer) bool { return other.Key.Equal(pub) }) {
+			return nil, fmt.Errorf("key of peer %q: another peer has it", peer.Name)
 		}
 		o.Peers = append(o.Peers, lan.Peer{Name: peer.Name, URL: peer.Address, Key: pub})
 	}

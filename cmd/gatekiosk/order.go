@@ -21,7 +21,7 @@ import (
 
 // serveOrders runs the gate until ctx ends, anew whenever its orders change. A gate that does not run with an order that
 // is on trial runs without it.
-func serveOrders(ctx context.Context, c *config.Kiosk, e enrolment, log *slog.Logger) error {
+func serveOrders(ctx context.Context, c *config.Kiosk, e *origin, log *slog.Logger) error {
 	orders, err := openOrders(c, log)
 	if err != nil {
 		return err
@@ -30,6 +30,11 @@ func serveOrders(ctx context.Context, c *config.Kiosk, e enrolment, log *slog.Lo
 		return serveGate(ctx, order.Layer{Config: c}, nil, e, log)
 	}
 	defer orders.Close()
+	if e.store != nil {
+		if err := orders.Enrolled(e.store.ID()); err != nil {
+			return err
+		}
+	}
 	for {
 		err := serveGate(ctx, orders.Start(), orders, e, log)
 		switch changed := errors.Is(err, order.ErrChanged); {

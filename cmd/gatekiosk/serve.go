@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ import (
 
 // serveGate opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing. It returns
 // order.ErrChanged when it is to begin anew; orders is nil where nobody may send any.
-func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrolment, log *slog.Logger) error {
+func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *origin, log *slog.Logger) error {
 	c := l.Config
 	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
 	halt, err := openLamps(c, &o) // first, so that no green of a run that was killed outlives it
@@ -48,7 +49,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrol
 		return fmt.Errorf("lamps: %w", err)
 	}
 	defer halt()
-	p, err := openParts(c)
+	p, err := openParts(c, e)
 	if err != nil {
 		return err
 	}
@@ -59,14 +60,17 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e enrol
 		return err
 	}
 	overlay(&o, l, orders)
+	asConfigured := slices.Clone(o.Lanes)
+	e.turn(o.Lanes)
 	if e.store != nil {
 		o.Enrol = enrol.NewReader(e.store, p.clock.Stamp, e.again).Read
 	}
-	o.Aside = func() ([]uint64, error) { return uplink.SetAside(asideFile(c)) }
+	o.Aside = asideFile(c)
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
 	}
+	defer func() { e.keepTurns(asConfigured, k.Directions()) }()
 	receipts, err := receiptKey(c)
 	if err != nil {
 		return err
@@ -109,11 +113,11 @@ type parts struct {
 	clock   *wall.Clock
 }
 
-func openParts(c *config.Kiosk) (p *parts, err error) {
+func openParts(c *config.Kiosk, e *origin) (p *parts, err error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	p = &parts{}
+	p = &parts{clock: e.clock}
 	if p.key, err = deviceKey(c.Keys.Device); err != nil {
 		return nil, err
 	}
@@ -121,14 +125,37 @@ func openParts(c *config.Kiosk) (p *parts, err error) {
 	if p.journal, err = journal.Open(filepath.Join(c.Data, "journal"), journal.Options{Device: p.device}); err != nil {
 		return nil, err
 	}
-	if p.clock, err = newClock(c, p.journal, time.Now); err == nil {
+	if p.clock == nil {
+		p.clock, err = newClock(c, p.journal, time.Now)
+	}
+	if err == nil {
 		p.memory, err = openMemory(c, p.clock)
 	}
 	if err != nil {
 		p.journal.Close()
 		return nil, err
 	}
+	e.clock = p.clock
 	return p, nil
+}
+
+// turn gives lanes the directions that the guard gave them before the gate began anew, where their configured ones are the same.
+func (e *origin) turn(lanes []kiosk.Lane) {
+	for i, l := range lanes {
+		if t, ok := e.turned[l.Name]; ok && t.from == l.Direction {
+			lanes[i].Direction = t.to
+		}
+	}
+}
+
+// keepTurns remembers the directions that differ from the configured ones.
+func (e *origin) keepTurns(configured []kiosk.Lane, now map[string]entry.Direction) {
+	e.turned = map[string]turn{}
+	for _, l := range configured {
+		if d := now[l.Name]; d != l.Direction {
+			e.turned[l.Name] = turn{l.Direction, d}
+		}
+	}
 }
 
 // close lets go of what is on the disk. All that was kept is there.
@@ -318,7 +345,10 @@ func openLamps(c *config.Kiosk, o *kiosk.Options) (halt func() error, err error)
 	var pins [3]gpio.PinOut
 	for i, line := range []string{c.Lamp.Go, c.Lamp.Ask, c.Lamp.Stop} {
 		if pins[i], err = chip.Output(line, gpio.Low, c.Lamp.ActiveLow); err != nil {
-			return nil, err // the lines that were taken go dark with the program, which ends on this
+			for _, p := range pins[:i] { // the gate may begin anew in this program, and takes them again
+				p.Halt()
+			}
+			return nil, err
 		}
 	}
 	lamps, err := lamp.New(pins[0], pins[1], pins[2])

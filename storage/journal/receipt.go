@@ -91,8 +91,9 @@ func (j *Journal) Rewind(seq uint64) error {
 // Prune deletes the sealed files from the front that the hub has receipted whole and whose entries were all made before
 // the given time. It appends an entry of KindPurge first, the certificate, so that no power cut deletes without one;
 // n is how many entries are deleted. stamp is the time now, which must be trusted. A file with an entry that is to be
-// spared stays, and so do all behind it: the hub signed for a gap in such an entry's place, not for the entry.
-func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp, spare ...uint64) (n int, err error) {
+// spared stays, and so do all behind it: the hub signed for a gap in such an entry's place, not for the entry. Which ones
+// those are is asked when the receipt has been read: an entry is set aside before a receipt for its gap can come.
+func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp, spare ...func() ([]uint64, error)) (n int, err error) {
 	n, err = j.prune(ctx, before, stamp, spare)
 	if err != nil {
 		return n, fmt.Errorf("prune journal: %w", err)
@@ -103,7 +104,7 @@ func (j *Journal) Prune(ctx context.Context, before time.Time, stamp entry.Stamp
 	return n, nil
 }
 
-func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp, spare []uint64) (n int, err error) {
+func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp, spare []func() ([]uint64, error)) (n int, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	if err := errors.Join(j.heal(), j.dropPurged()); err != nil { // what an earlier failure left undone
@@ -136,14 +137,22 @@ func (j *Journal) prune(ctx context.Context, before time.Time, stamp entry.Stamp
 }
 
 // due returns the head behind the files that may go.
-func (j *Journal) due(ctx context.Context, before, now time.Time, spare []uint64) (last entry.Head, err error) {
+func (j *Journal) due(ctx context.Context, before, now time.Time, spare []func() ([]uint64, error)) (last entry.Head, err error) {
 	s := j.held.Load()
 	last = s.Before
+	var spared []uint64
+	for _, f := range spare {
+		more, err := f()
+		if err != nil {
+			return last, err
+		}
+		spared = append(spared, more...)
+	}
 	for _, old := range j.sealed {
 		if s.Receipt == nil || old.head.Seq > s.Receipted {
 			return last, nil
 		}
-		if slices.ContainsFunc(spare, func(seq uint64) bool { return old.start.Seq < seq && seq <= old.head.Seq }) {
+		if slices.ContainsFunc(spared, func(seq uint64) bool { return old.start.Seq < seq && seq <= old.head.Seq }) {
 			return last, nil
 		}
 		age, err := j.madeBefore(ctx, old.head.Seq, now)

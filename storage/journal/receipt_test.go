@@ -155,7 +155,7 @@ func TestPruneSpares(t *testing.T) {
 		spare uint64
 		n     int
 	}{{15, 10}, {11, 0}, {20, 0}, {30, 10}, {21, 0}, {99, 10}} {
-		if n, err := j.Prune(t.Context(), day.Add(time.Hour), later, c.spare); err != nil || n != c.n {
+		if n, err := j.Prune(t.Context(), day.Add(time.Hour), later, func() ([]uint64, error) { return []uint64{c.spare}, nil }); err != nil || n != c.n {
 			t.Errorf("sparing %d: %d deleted, %v, want %d", c.spare, n, err, c.n)
 		}
 	}

@@ -85,7 +85,7 @@ func (m *Memory) turnDay(now time.Time) bool {
 func (m *Memory) addDayKey(key []byte) {
 	m.today.all = append(m.today.all, key)
 	m.tell()
-	if err := m.writeKey(m.path("day", m.today.date, "key"), key, (len(m.today.all)-1)*dayKeySize); err != nil {
+	if err := m.writeKey(m.path("day", m.today.date, "key"), slices.Concat(m.today.all...)); err != nil {
 		m.lose("key of %s will not survive a restart: %v", m.today.date, err)
 	}
 }
@@ -112,9 +112,14 @@ func (m *Memory) loadToday() (k dayKeys, err error) {
 	}
 	k.date = dates[newest]
 	for key := range slices.Chunk(raw, dayKeySize) {
-		if len(key) == dayKeySize { // the next is written over one that is torn
+		if len(key) == dayKeySize && !wiped(key[8:]) { // else it is torn, and the next is written over it
 			k.all = append(k.all, key)
 		}
+	}
+	if len(k.all) == 0 {
+		m.lose("key of %s: it was overwritten", k.date)
+		m.destroy(path)
+		return dayKeys{}, nil
 	}
 	return k, nil
 }
@@ -149,16 +154,19 @@ func (m *Memory) newKey(path string) ([]byte, error) {
 	if _, err := io.ReadFull(m.rand, key); err != nil {
 		return nil, fmt.Errorf("no randomness: %w", err)
 	}
-	return key, m.writeKey(path, key, 0)
+	return key, m.writeKey(path, key)
 }
 
-// writeKey puts a key into a file, durably.
-func (m *Memory) writeKey(path string, key []byte, at int) error {
+// wiped tells whether a key is all zeros, as destroy leaves it: what is made under it is everybody's to compute.
+func wiped(key []byte) bool { return len(bytes.Trim(key, "\x00")) == 0 }
+
+// writeKey puts keys into a file, durably.
+func (m *Memory) writeKey(path string, keys []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(key, int64(at))
+	_, err = f.Write(keys)
 	return errors.Join(err, f.Sync(), f.Close(), syncDir(m.dir))
 }
 
@@ -166,6 +174,8 @@ func readKey(path string) ([]byte, error) {
 	key, err := os.ReadFile(path)
 	if err == nil && len(key) != keySize {
 		err = fmt.Errorf("%d bytes instead of %d", len(key), keySize)
+	} else if err == nil && wiped(key) {
+		err = errors.New("it was overwritten")
 	}
 	return key, err
 }

@@ -330,16 +330,22 @@ func (d *day) load() (damaged int, err error) {
 	return damaged, nil
 }
 
-// expire destroys the days whose last declaration has ended and those that are too old by their date.
+// expire destroys the days whose last declaration has ended and those that are too old by their date; of those that were
+// copied one at a time, since many may end together and somebody stands at the gate.
 func (m *Memory) expire(now time.Time) {
 	m.redate(now)
 	today, oldest := m.date(now), m.date(now.Add(-MaxAge))
+	copies := 0
 	m.days = slices.DeleteFunc(m.days, func(d *day) bool {
 		ended := d.date != today && !now.Before(d.last) || d.date < oldest
-		if ended {
-			m.drop(d)
+		if ended && d.copied {
+			copies++
 		}
-		return ended
+		if !ended || d.copied && copies > 1 {
+			return false
+		}
+		m.drop(d)
+		return true
 	})
 }
 

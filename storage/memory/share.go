@@ -96,7 +96,7 @@ func (m *Memory) Share(h Have, now time.Time) (s Share, err error) {
 		}
 	}
 	left := maxShare
-	for _, d := range m.days {
+	for _, d := range slices.Backward(m.days) { // the newest first: who has no room for old ones must not miss it
 		from := h.Parts[d.id]
 		n := min(left, d.records-from)
 		if d.copied || from < 0 || n <= 0 {
@@ -126,24 +126,35 @@ func (m *Memory) Take(s Share, now time.Time) (news bool, err error) {
 	return news, err
 }
 
+// take holds nobody up for longer than one key or one part takes, each of which may be a few flushes.
 func (m *Memory) take(s Share, now time.Time) (news bool, written []*os.File, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.tick(now)
-	if m.closed {
-		return false, nil, errors.New("memory is closed")
-	}
-	if s.Day == m.today.date {
-		for _, k := range s.Keys {
-			took, err2 := m.takeKey(k)
-			news, err = news || took, errors.Join(err, err2)
+	step := func(f func() (bool, error)) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.tick(now)
+		if m.closed {
+			err = errors.Join(err, errors.New("memory is closed"))
+			return
 		}
+		took, err2 := f()
+		news, err = news || took, errors.Join(err, err2)
+	}
+	for _, k := range s.Keys {
+		step(func() (bool, error) {
+			if s.Day != m.today.date {
+				return false, nil
+			}
+			return m.takeKey(k)
+		})
 	}
 	for _, p := range s.Days[:min(len(s.Days), maxParts)] {
-		d, err2 := m.takePart(p, now)
-		if err = errors.Join(err, err2); d != nil {
-			news, written = true, append(written, d.log)
-		}
+		step(func() (bool, error) {
+			d, err := m.takePart(p, now)
+			if d != nil {
+				written = append(written, d.log)
+			}
+			return d != nil, err
+		})
 	}
 	return news, written, err
 }
@@ -151,8 +162,8 @@ func (m *Memory) take(s Share, now time.Time) (news bool, written []*os.File, er
 func (m *Memory) takeKey(key []byte) (news bool, err error) {
 	id := idOf(key)
 	switch {
-	case len(key) != dayKeySize:
-		return false, fmt.Errorf("key of the day of %d bytes", len(key))
+	case len(key) != dayKeySize || wiped(key[8:]):
+		return false, fmt.Errorf("key of the day of %d bytes, or of zeros", len(key))
 	case slices.ContainsFunc(m.today.all, func(k []byte) bool { return idOf(k) == id }):
 		return false, nil
 	case len(m.today.all) >= maxDayKeys:
@@ -164,7 +175,7 @@ func (m *Memory) takeKey(key []byte) (news bool, err error) {
 
 // takePart returns the day that got new records, if one did.
 func (m *Memory) takePart(p Part, now time.Time) (d *day, err error) {
-	if len(p.Key) != keySize || p.From < 0 || len(p.Records)%recordSize != 0 || len(p.Records) > maxShare*recordSize {
+	if len(p.Key) != keySize || wiped(p.Key) || p.From < 0 || len(p.Records)%recordSize != 0 || len(p.Records) > maxShare*recordSize {
 		return nil, errors.New("declarations of a form that is not known here")
 	}
 	have := 0
@@ -239,7 +250,7 @@ func (m *Memory) beginCopy(date string, key []byte) (*day, error) {
 	key = slices.Clone(key)
 	name := date + "." + idOf(key)
 	path := m.path("remember", name, "key")
-	err := m.writeKey(path, key, 0)
+	err := m.writeKey(path, key)
 	var d *day
 	if err == nil {
 		d, err = m.openDay(name, key)

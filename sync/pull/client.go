@@ -56,6 +56,17 @@ func (c *Client) Resume(heads map[string]entry.Head) {
 	}
 }
 
+// Whole returns an error unless everything that was read stands in a batch that has come to its end: only that carries a
+// signature. At a log's end it must.
+func (c *Client) Whole() error {
+	for device, at := range c.chains {
+		if at.unsigned > 0 {
+			return fmt.Errorf("the log ends inside a batch of device %s: nobody has signed its last entries", device)
+		}
+	}
+	return nil
+}
+
 // chain is how far a device's entries have been read, and how many of the last have no signature yet.
 type chain struct {
 	entry.Head
@@ -182,9 +193,12 @@ func (c *Client) check(l *Line) (at chain, err error) {
 		return at, err
 	}
 	if c.Devices != nil {
-		if err := c.verify(*l, &at); err != nil {
+		if err := c.verify(*l, at); err != nil {
 			return at, err
 		}
+	}
+	if l.Batch != nil {
+		at.unsigned = 0
 	}
 	c.open(l)
 	return at, nil
@@ -220,7 +234,7 @@ func withoutBatch(l Line) Line {
 
 // verify checks the device's signature over the batch that ends with l. Where none ends, it checks that
 // the hub does not simply leave the signatures out.
-func (c *Client) verify(l Line, at *chain) error {
+func (c *Client) verify(l Line, at chain) error {
 	if l.Batch == nil {
 		if at.unsigned >= wire.MaxEntries {
 			return errors.New("more entries without a signature than a batch can have")
@@ -235,7 +249,6 @@ func (c *Client) verify(l Line, at *chain) error {
 	if err != nil {
 		return err
 	}
-	at.unsigned = 0
 	return wire.VerifySpan(pub, l.Device, entry.Head{Seq: l.Batch.Before.Seq, Hash: hash}, at.Head, l.Batch.Sig)
 }
 

@@ -216,13 +216,11 @@ func (k *kiosk) pass(n, size int) {
 
 // prune deletes what is old and receipted.
 func (k *kiosk) prune() {
-	spare, err := uplink.SetAside(k.asideFile())
-	k.w.must(err)
 	now, before := k.stamp(), k.journal.First()
 	if now.Trust < entry.TrustClock {
 		return
 	}
-	n, err := k.journal.Prune(context.Background(), now.Wall.Add(-k.w.fate.retain), now, spare...)
+	n, err := k.journal.Prune(context.Background(), now.Wall.Add(-k.w.fate.retain), now, func() ([]uint64, error) { return uplink.SetAside(k.asideFile()) })
 	k.w.must(err)
 	if n > 0 {
 		k.w.say("%s deletes %d entries before %d", k.name, n, k.journal.First())
@@ -279,7 +277,7 @@ func (k *kiosk) visit(dir string, pulledAt int) error {
 	err := uplink.TakeReceipts(k.journal, receiptKey.Public().(ed25519.PublicKey), k.id, dir)
 	k.w.truth.tookReceipt(k)
 	n := 0
-	export := uplink.Export(ctx, k.journal, k.key, dir, func(done, total uint64) {
+	export := uplink.Export(ctx, k.journal, k.key, k.asideFile(), dir, func(done, total uint64) {
 		if n++; n == pulledAt {
 			cancel()
 		}

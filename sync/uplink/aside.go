@@ -20,7 +20,8 @@ import (
 const maxAside = 100
 
 // aside holds the entries that the hub refused: the hash of each, by its sequence. Its file has a line for each, the
-// sequence and the hash in hexadecimal; whoever takes a line out lets that entry be sent again.
+// sequence and the hash in hexadecimal. Nobody may take a line out: the hub holds a gap under that sequence, so that the entry
+// would not be sent again, but deleted.
 type aside map[uint64]entry.Hash
 
 // poison means that the hub refuses a batch of one entry.
@@ -65,6 +66,9 @@ func (u *Uplink) sendGap(ctx context.Context, raw []byte, why *poison) error {
 	if err != nil {
 		return err
 	}
+	if u.asideErr != nil { // nothing may be written over it
+		return u.stuck(errors.Join(why, u.asideErr))
+	}
 	if _, ok := u.aside[h.Seq]; ok || len(u.aside) >= maxAside {
 		return u.stuck(why)
 	}
@@ -102,14 +106,11 @@ func (u *Uplink) tellAside() {
 	}
 }
 
-// recall reads what was set aside by an earlier run. What cannot be read is found out again.
+// recall reads what was set aside by an earlier run. While that cannot be read, nothing more is set aside.
 func (u *Uplink) recall() {
-	if u.Aside == "" {
-		return
-	}
 	a, err := loadAside(u.Aside)
-	if err != nil {
-		u.Log.Warn("entries set aside are tried again", "error", err)
+	if u.asideErr = err; err != nil {
+		u.Log.Error("what was set aside cannot be read; its entries are kept, and no other is set aside", "error", err)
 		return
 	}
 	u.aside = a
@@ -136,6 +137,9 @@ func OnWire(path string) (func(raw []byte) ([]byte, error), error) {
 }
 
 func loadAside(path string) (aside, error) {
+	if path == "" {
+		return aside{}, nil
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return aside{}, nil

@@ -35,13 +35,16 @@ func (d *down) tell(set string) {
 	}
 }
 
-// fetchOrders takes what the hub has for this device, one order after the other. A failure leaves the rest to a round
-// behind the next contact: entries never wait for orders.
+// fetchOrders takes what the hub has for this device, one order after the other, and stops where entries wait. A failure
+// leaves the rest to the round behind the next contact.
 func (u *Uplink) fetchOrders(ctx context.Context) {
 	if u.Orders == nil || u.down.set == u.down.done || u.down.set == "" || u.down.heard.IsZero() {
 		return
 	}
 	for range 2 * wire.MaxSlots { // a hub that has no end gets one
+		if u.j.Head().Seq > u.cursor {
+			return
+		}
 		raw, err := u.askOrder(ctx)
 		if raw == nil && err == nil {
 			break
@@ -53,6 +56,7 @@ func (u *Uplink) fetchOrders(ctx context.Context) {
 			if ctx.Err() == nil {
 				u.Log.Warn("orders are not fetched", "error", err)
 			}
+			u.down.heard = time.Time{}
 			return
 		}
 	}

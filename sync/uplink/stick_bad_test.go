@@ -121,7 +121,7 @@ func TestExportEnds(t *testing.T) {
 	r, dir := newBareRig(t, 5), t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Export(ctx, r.journal, r.options.Key, dir, func(_, _ uint64) {}); !errors.Is(err, context.Canceled) {
+	if err := Export(ctx, r.journal, r.options.Key, "", dir, func(_, _ uint64) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if _, _, err := r.export(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
@@ -143,7 +143,7 @@ func TestStickAtRandom(t *testing.T) {
 			r.fill(draw.IntN(300))
 			stop := draw.Uint64N(1200)
 			ctx, cancel := context.WithCancel(t.Context())
-			err := Export(ctx, r.journal, r.options.Key, dir, func(done, _ uint64) {
+			err := Export(ctx, r.journal, r.options.Key, "", dir, func(done, _ uint64) {
 				if done >= stop {
 					cancel()
 				}

@@ -18,14 +18,20 @@ import (
 // there, at the start and after each batch. A stick that is full (ErrStickFull) or pulled out is an error, and what was
 // written before counts; the journal is only read. ErrFork of the journal when the stick holds another chain of this
 // device.
-func Export(ctx context.Context, j *journal.Journal, key ed25519.PrivateKey, dir string, progress func(done, total uint64)) error {
+//
+// aside is the file of Options.Aside, "" where there is none: for the entries in it their gaps travel.
+func Export(ctx context.Context, j *journal.Journal, key ed25519.PrivateKey, aside, dir string, progress func(done, total uint64)) error {
+	onWire, err := OnWire(aside)
+	if err != nil {
+		return fmt.Errorf("export to stick: %w", err)
+	}
 	s, err := OpenStick(dir)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	pub := key.Public().(ed25519.PublicKey)
-	x := export{s, j, key, pub, entry.DeviceID(pub), nil}
+	x := export{Stick: s, j: j, key: key, pub: pub, device: entry.DeviceID(pub), onWire: onWire}
 	if err := x.run(ctx, progress); err != nil {
 		return fmt.Errorf("export to stick: %w", err)
 	}
@@ -57,6 +63,7 @@ type export struct {
 	key    ed25519.PrivateKey
 	pub    ed25519.PublicKey
 	device string
+	onWire func(raw []byte) ([]byte, error)
 	there  []Span // on the stick
 }
 
@@ -69,7 +76,7 @@ func (x *export) run(ctx context.Context, progress func(done, total uint64)) (er
 	}
 	from, head := x.j.Receipted(), x.j.Head().Seq
 	if seq, ok := x.again(x.device); ok {
-		from = min(from, seq)
+		from = min(seq, head)
 	}
 	from = max(from, x.j.First()-1)
 	if err := x.sweep(from); err != nil {
@@ -114,10 +121,15 @@ func (x *export) ours(b wire.Batch) bool {
 
 // batch sees to it that one batch behind the entry at lies on the stick, and returns where it ends.
 func (x *export) batch(at uint64) (end uint64, err error) {
-	const overhead = 256 + 8*wire.MaxEntries // of a batch besides its entries: device, signature, lengths
+	const overhead = 256 + 8*wire.MaxEntries + 64*maxAside // of a batch besides its entries: device, signature, lengths, gaps
 	entries, err := x.j.Range(at, wire.MaxEntries, wire.MaxBatch-overhead)
 	if err != nil {
 		return at, err
+	}
+	for i, raw := range entries { // a hub that refused an entry would refuse it again, and all behind it
+		if entries[i], err = x.onWire(raw); err != nil {
+			return at, err
+		}
 	}
 	for _, p := range x.there { // the longest first
 		if p.First != at+1 {

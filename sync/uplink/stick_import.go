@@ -89,6 +89,9 @@ func (m *Import) batch(ctx context.Context, state wire.State, p Span, t *Tally) 
 		next, err = state, nil // the hub went past it before
 	}
 	if why, refused := refusedFor(err); refused {
+		if s := problem.State; problem.Type == wire.ProblemStep && s != nil && b.Before().Seq < s.Seq {
+			t.behind = true // the hub stands inside this batch: the next export begins there
+		}
 		return refuse(why)
 	}
 	if err != nil {

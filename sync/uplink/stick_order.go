@@ -92,7 +92,8 @@ func (s *Stick) Orders(device string) (raws [][]byte, err error) {
 			}
 			raw, e := s.read(path.Join(downDir(dir), n), wire.MaxOrder)
 			if e != nil && !errors.Is(e, errUnfit) {
-				return raws, errors.Join(err, e)
+				err = errors.Join(err, e)
+				continue
 			}
 			if o, e := wire.ParseOrder(raw); e == nil && (dir != "" || len(o.Areas) == 0) {
 				raws = append(raws, raw)

@@ -21,7 +21,7 @@ import (
 
 // export exports the rig's journal and returns the last progress.
 func (r *rig) export(dir string) (done, total uint64, err error) {
-	err = Export(r.t.Context(), r.journal, r.options.Key, dir, func(d, t uint64) {
+	err = Export(r.t.Context(), r.journal, r.options.Key, r.options.Aside, dir, func(d, t uint64) {
 		if d < done || d > t {
 			r.t.Errorf("progress went from %d to %d of %d", done, d, t)
 		}
@@ -275,7 +275,7 @@ func TestPulledOut(t *testing.T) {
 		dir := t.TempDir()
 		gone := dir + "-gone"
 		t.Cleanup(func() { os.RemoveAll(gone) })
-		err := Export(t.Context(), r.journal, r.options.Key, dir, func(done, total uint64) {
+		err := Export(t.Context(), r.journal, r.options.Key, "", dir, func(done, total uint64) {
 			if done != after*500 {
 				return
 			}

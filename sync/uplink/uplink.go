@@ -82,14 +82,15 @@ type Uplink struct {
 	client    *http.Client
 	anyScheme bool // whoever gives a Transport knows what it speaks
 
-	agreed bool   // cursor is the hub's word, and it fits our chain
-	cursor uint64 // the last entry that the hub holds
-	empty  bool   // the hub said that it holds nothing
-	limit  int    // entries of a batch; less while the hub finds batches too large
-	pace   pace   // since the last contact
-	aside  aside  // entries that the hub refused
-	trial  trial  // what it may have got instead of one
-	down   down   // orders that wait at the hub
+	agreed   bool   // cursor is the hub's word, and it fits our chain
+	cursor   uint64 // the last entry that the hub holds
+	empty    bool   // the hub said that it holds nothing
+	limit    int    // entries of a batch; less while the hub finds batches too large
+	pace     pace   // since the last contact
+	aside    aside  // entries that the hub refused
+	asideErr error  // why the list of an earlier run cannot be read
+	trial    trial  // what it may have got instead of one
+	down     down   // orders that wait at the hub
 
 	err    error         // of the last round
 	due    time.Time     // when the next one is

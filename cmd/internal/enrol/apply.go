@@ -63,7 +63,7 @@ func (s *Store) Apply(c *config.Kiosk) error {
 		return err
 	}
 	c.Venue.Name, c.Venue.Timezone, c.Uplink.Hub, c.Uplink.CA = e.Venue, e.Zone, e.Hub, ""
-	if n.Proxy != "" {
+	if c.Uplink.Proxy = n.Proxy; n.Proxy != "" {
 		if c.Proxy, err = url.Parse(n.Proxy); err != nil {
 			return fmt.Errorf("enrolment: its proxy is not an address") // which may have a password
 		}

@@ -62,6 +62,10 @@ func Open(dir string, issuer ed25519.PublicKey, log *slog.Logger) (*Store, error
 		log.Error("the enrolment is damaged, this unit must be enrolled again", "error", err)
 		return s, nil
 	}
+	if issuer != nil && !issuer.Equal(e.Issuer) {
+		log.Error("the enrolment is not of the configured issuer, this unit must be enrolled again")
+		return s, nil
+	}
 	s.raw, s.now = raw, e
 	return s, nil
 }
@@ -82,6 +86,15 @@ func (s *Store) Current() (e wire.Enrolment, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now, s.raw != nil
+}
+
+// ID returns the id of the enrolment that holds, in hexadecimal, "" where there is none.
+func (s *Store) ID() string {
+	e, ok := s.Current()
+	if !ok {
+		return ""
+	}
+	return hex.EncodeToString(e.ID[:])
 }
 
 // The reasons for which Take refuses an enrolment.

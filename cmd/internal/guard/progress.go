@@ -22,14 +22,14 @@ func Progress(unsent int, left time.Duration) *Text {
 	}
 	n = max(1, math.Round(n))
 	return &Text{
-		VI: fmt.Sprintf("Chưa gửi %s, khoảng %.0f %s", grouped(unsent, "."), n, vi),
-		EN: fmt.Sprintf("unsent %s, about %.0f %s", grouped(unsent, ","), n, en),
+		VI: fmt.Sprintf("Chưa gửi %s, khoảng %.0f %s", Grouped(uint64(unsent), "."), n, vi),
+		EN: fmt.Sprintf("unsent %s, about %.0f %s", Grouped(uint64(unsent), ","), n, en),
 	}
 }
 
-// grouped writes n, which is not negative, with a mark before every three digits: 5.012 in Vietnamese, 5,012 in English.
-func grouped(n int, mark string) string {
-	s := strconv.Itoa(n)
+// Grouped writes n with a mark before every three digits: 5.012 in Vietnamese, 5,012 in English.
+func Grouped(n uint64, mark string) string {
+	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + mark + s[i:]
 	}

@@ -27,3 +27,11 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1.000", 5012: "5.012", 1234567: "1.234.567"} {
+		if got := Grouped(n, "."); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}

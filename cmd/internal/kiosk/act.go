@@ -150,6 +150,17 @@ func (k *Kiosk) turnLane(t guard.Turn) error {
 	return fmt.Errorf("no lane %q", t.Lane)
 }
 
+// Directions returns the direction of each lane as it is now.
+func (k *Kiosk) Directions() map[string]entry.Direction {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := map[string]entry.Direction{}
+	for _, l := range k.lanes {
+		all[l.Name] = l.Direction
+	}
+	return all
+}
+
 // undo annuls a recent passage by a new entry: nothing in the journal is ever changed.
 func (k *Kiosk) undo(ctx context.Context, u guard.Undo) error {
 	k.mu.Lock()

@@ -50,7 +50,7 @@ type Options struct {
 	Policy  admission.Policy
 	Forms   form.Set
 	Retain  time.Duration                                  // receipted entries older than this are deleted; 0 keeps them
-	Aside   func() ([]uint64, error)                       // entries that the hub refused, which are kept; nil: none
+	Aside   string                                         // the uplink's file of entries that the hub refused, which are kept; "": none
 	Order   func(raw []byte) error                         // takes an order from a stick; nil: none is taken
 	Enrol   func(text string) (said guard.Said, part bool) // takes parts of enrolments; nil: they are unknown codes
 	Lamp    func(guard.Face) error                         // lights the lamps, after the entry is durable
@@ -156,13 +156,7 @@ func (k *Kiosk) watch(ctx context.Context) {
 
 // prune deletes what is receipted and old, but for entries that the hub refused.
 func (k *Kiosk) prune(ctx context.Context, now entry.Stamp) (n int, err error) {
-	var spare []uint64
-	if k.Aside != nil {
-		if spare, err = k.Aside(); err != nil {
-			return 0, err
-		}
-	}
-	return k.Journal.Prune(ctx, now.Wall.Add(-k.Retain), now, spare...)
+	return k.Journal.Prune(ctx, now.Wall.Add(-k.Retain), now, func() ([]uint64, error) { return uplink.SetAside(k.Aside) })
 }
 
 // replay tells the memory who passed today and fills the list of recent verdicts, after a restart.

@@ -5,9 +5,9 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
+	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/supervise"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
@@ -46,7 +46,7 @@ func (k *Kiosk) takeStick(ctx context.Context, port Port, key ed25519.PrivateKey
 		total, err = k.exchangeStick(ctx, dir, key, receiptKey)
 		if err = errors.Join(err, port.Release()); err == nil {
 			k.Log.Info("entries are on the stick", "entries", total)
-			k.setStick(fmt.Sprintf("USB: đã chép %[1]s, có thể rút ra · %[1]s entries copied, may be pulled out", thousands(total)))
+			k.setStick(fmt.Sprintf("USB: đã chép %[1]s, có thể rút ra · %[1]s entries copied, may be pulled out", guard.Grouped(total, ".")))
 		}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -63,9 +63,9 @@ func (k *Kiosk) exchangeStick(ctx context.Context, dir string, key ed25519.Priva
 	if receiptKey != nil {
 		receipt = uplink.TakeReceipts(k.Journal, receiptKey, k.Device, dir)
 	}
-	err = uplink.Export(ctx, k.Journal, key, dir, func(done, all uint64) {
+	err = uplink.Export(ctx, k.Journal, key, k.Aside, dir, func(done, all uint64) {
 		total = all
-		k.setStick(fmt.Sprintf("USB: %s / %s", thousands(done), thousands(all)))
+		k.setStick(fmt.Sprintf("USB: %s / %s", guard.Grouped(done, "."), guard.Grouped(all, ".")))
 	})
 	return total, errors.Join(receipt, err, k.takeOrders(dir))
 }
@@ -87,12 +87,3 @@ func (k *Kiosk) stickFailed(ctx context.Context, err error) {
 
 // setStick shows how the stick stands; an empty text ends that.
 func (k *Kiosk) setStick(text string) { k.change(func() { k.stick = text }) }
-
-// thousands writes n as Vietnamese readers do: 5.012.
-func thousands(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "." + s[i:]
-	}
-	return s
-}

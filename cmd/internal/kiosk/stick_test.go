@@ -481,11 +481,3 @@ func fill(dir string) error {
 		}
 	}
 }
-
-func TestThousands(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1.000", 5012: "5.012", 1234567: "1.234.567"} {
-		if got := thousands(n); got != want {
-			t.Errorf("%d: %s", n, got)
-		}
-	}
-}

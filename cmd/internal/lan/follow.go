@@ -35,6 +35,8 @@ const (
 	ask    = "ask"
 )
 
+const alarmEvery = time.Hour // over one peer's log
+
 // errLog means that a peer's log is not what its device wrote one entry after the other.
 var errLog = errors.New("its log does not hold")
 
@@ -58,11 +60,13 @@ type follower struct {
 	mu       sync.Mutex
 	problems map[string]string // by part, of those that do not work now
 	seen     time.Time         // when the peer last answered
+	alarmed  time.Time         // when its log last raised an alarm
 }
 
 func (l *LAN) newFollower(p Peer) *follower {
 	f := &follower{LAN: l, peer: p, problems: map[string]string{}, http: &http.Client{
-		Timeout: max(pageWait, venueWait) + slack,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // only the peer itself is pinned
+		Timeout:       max(pageWait, venueWait) + slack,
 		Transport: &http.Transport{
 			TLSClientConfig: clientTLS(l.cert, p), DialContext: (&net.Dialer{Timeout: dialTime}).DialContext,
 			TLSHandshakeTimeout: helloTime, ResponseHeaderTimeout: max(pageWait, venueWait) + dialTime, IdleConnTimeout: idleTime,
@@ -130,7 +134,8 @@ func (f *follower) report(part string, err error) {
 	}
 	if now, fails := f.problems[part]; fails != failed || now != before {
 		f.Log.Info("peer", "name", f.peer.Name, "part", part, "ok", !fails, "why", now)
-		if errors.Is(err, errLog) {
+		if errors.Is(err, errLog) && (f.alarmed.IsZero() || time.Since(f.alarmed) > alarmEvery) {
+			f.alarmed = time.Now() // a peer must not fill this gate's journal
 			f.OnAlarm(f.peer.Name, now)
 		}
 	}

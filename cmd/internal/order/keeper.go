@@ -56,8 +56,9 @@ type Keeper struct {
 	folder *folder
 	news   chan struct{} // something has come or passed
 
-	mu sync.Mutex // guards what follows
-	s  state
+	mu      sync.Mutex // guards what follows
+	s       state
+	reached time.Time // when the hub last was
 }
 
 // Open reads what is kept in the folder. What is damaged there is left out and told; only a folder that cannot be used at

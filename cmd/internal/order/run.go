@@ -10,8 +10,10 @@ import (
 	"gatepost/sync/wire"
 )
 
-// lookAgain is how often an order that waits for its time is looked at.
-const lookAgain = 30 * time.Second
+const (
+	lookAgain = 30 * time.Second // at an order that waits for its time
+	lately    = 24 * time.Hour   // for which a hub that was reached counts as one that can be
+)
 
 // A Gate is the kiosk that runs with the orders.
 type Gate interface {
@@ -97,7 +99,7 @@ func (k *Keeper) Run(ctx context.Context, gate Gate, now func() time.Time) error
 			if gate.Idle(ctx); ctx.Err() != nil {
 				return nil
 			}
-			if k.begin(name, gate.Online()) {
+			if k.begin(name, gate.Online() || k.met()) {
 				return ErrChanged
 			}
 		}
@@ -119,9 +121,28 @@ func (k *Keeper) Run(ctx context.Context, gate Gate, now func() time.Time) error
 func (k *Keeper) Reached() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.reached = time.Now()
 	if k.s.Trial != nil && k.s.Trial.Starts > 0 {
 		k.pass()
 	}
+}
+
+// met reports whether the hub was reached of late: a line that is down for a night is no gate without a hub.
+func (k *Keeper) met() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.reached.IsZero() && time.Since(k.reached) < lately
+}
+
+// Enrolled says by which enrolment this unit is a gate, "" for none. A later one ends the order over the configuration: who
+// shows new codes wants their hub.
+func (k *Keeper) Enrolled(id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.s.Enrolment == id {
+		return nil
+	}
+	return k.commit(k.s.enrolled(id))
 }
 
 // Failed says that the gate has ended with an error. It reports whether an order is to blame, and was taken back.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"gatepost/sync/wire"
 )
 
 // maxStarts is how often the gate may start with an order before the hub is reached: a power cut is no order's fault, and a
@@ -15,6 +17,8 @@ type state struct {
 	Schema int             `json:"schema"`
 	Slots  map[string]slot `json:"slots"`
 	Trial  *trial          `json:"trial,omitempty"` // the one order that must still prove itself
+
+	Enrolment string `json:"enrolment,omitempty"` // by which this unit is a gate
 }
 
 // slot is what is known of the orders of one kind and name. 0 is no order.
@@ -43,6 +47,18 @@ func (s state) with(name string, change func(*slot)) state {
 	at := s.Slots[name]
 	change(&at)
 	s.Slots[name] = at
+	return s
+}
+
+// enrolled notes the enrolment id. Where there was another, the order over the configuration is given up.
+func (s state) enrolled(id string) state {
+	if _, ok := s.Slots[wire.OrderConfig]; ok && s.Enrolment != "" {
+		s = s.with(wire.OrderConfig, func(at *slot) { at.Next, at.Current, at.Previous = 0, 0, 0 })
+		if s.Trial != nil && s.Trial.Slot == wire.OrderConfig {
+			s.Trial = nil
+		}
+	}
+	s.Enrolment = id
 	return s
 }
 
