@@ -39,6 +39,9 @@ func TestSeeds(t *testing.T) {
 		if w.failed != "" {
 			t.Fatal(w.tell())
 		}
+		if n := seed - *from + 1; n%500 == 0 { // somebody waits for ten thousand
+			fmt.Printf("played %d seeds from %d on\n", n, *from)
+		}
 	}
 	fmt.Printf("sim: seeds=%d lost=%d doubled=%d\n", *seeds, lost, doubled)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +25,9 @@ const (
 )
 
 var (
-	simLine = regexp.MustCompile(`(?m)^sim: seeds=(\d+) lost=(\d+) doubled=(\d+)`)
-	simFail = regexp.MustCompile(`seed \d+: .*`)
+	simLine   = regexp.MustCompile(`(?m)^sim: seeds=(\d+) lost=(\d+) doubled=(\d+)`)
+	simPlayed = regexp.MustCompile(`played \d+ seeds from \d+ on`)
+	simFail   = regexp.MustCompile(`seed \d+: .*`)
 )
 
 // sim plays the simulation of the protocol, and then again with each of its planted bugs. Its short form is a test of its own.
@@ -111,14 +114,26 @@ func playFrom(ctx context.Context, p *proof.Run, program string, from, n int) (t
 	tests := exec.CommandContext(ctx, program, "-test.timeout=60m", "-test.run=^TestSeeds$", "-from", strconv.Itoa(from), "-seeds", strconv.Itoa(n))
 	tests.Dir = filepath.Join(p.Root, "sync/sim")
 	proof.OwnGroup(tests)
-	out, err := tests.CombinedOutput()
-	if err != nil {
-		return t, failed(strings.TrimSpace(string(out)))
+	var out bytes.Buffer
+	said := io.MultiWriter(&out, progress{p})
+	tests.Stdout, tests.Stderr = said, said // one writer: they would race for out
+	if err := tests.Run(); err != nil {
+		return t, failed(strings.TrimSpace(out.String()))
 	}
-	if t, err = simulated(out); err != nil {
-		err = fmt.Errorf("%w:\n%s", err, out)
+	if t, err = simulated(out.Bytes()); err != nil {
+		err = fmt.Errorf("%w:\n%s", err, out.Bytes())
 	}
 	return t, err
+}
+
+// progress hands on what a simulation says of how far it has come.
+type progress struct{ *proof.Run }
+
+func (p progress) Write(b []byte) (int, error) {
+	if m := simPlayed.Find(b); m != nil {
+		p.Say("sim: %s", m)
+	}
+	return len(b), nil
 }
 
 // simulated reads what a simulation says that it counted.
