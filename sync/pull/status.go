@@ -34,7 +34,7 @@ type Device struct {
 	Area    string `json:"area,omitempty"`
 	Seq     uint64 `json:"seq"`               // of its last entry here; 0: none
 	Stored  string `json:"stored,omitempty"`  // when its last batch came; left out when the hub no longer knows
-	Contact string `json:"contact,omitempty"` // when it last asked or sent, since the hub's start
+	Contact string `json:"contact,omitempty"` // when somebody last asked for it, which nothing proves; since the hub's start
 	// ReplacedBy is the id of the device that stands in its place now; what it still holds is taken all the same.
 	ReplacedBy string `json:"replaced_by,omitempty"`
 	Revoked    bool   `json:"revoked,omitempty"` // the authority has shut it out
