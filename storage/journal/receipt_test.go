@@ -161,6 +161,22 @@ func TestPruneSpares(t *testing.T) {
 	}
 }
 
+// What is to be spared is asked while no receipt can come any more, and without an answer nothing goes.
+func TestPruneAsksWhenTheReceiptIsKnown(t *testing.T) {
+	j := pruned(t, t.TempDir())
+	unreadable := errors.New("unreadable")
+	n, err := j.Prune(t.Context(), day.Add(time.Hour), later, func() ([]uint64, error) {
+		if j.writing.TryLock() {
+			j.writing.Unlock()
+			t.Error("a receipt can still come")
+		}
+		return nil, unreadable
+	})
+	if !errors.Is(err, unreadable) || n != 0 || j.First() != 1 || j.Head().Seq != 35 {
+		t.Errorf("%d deleted, first %d, head %d, %v", n, j.First(), j.Head().Seq, err)
+	}
+}
+
 // A power cut between the certificate and the deletion leaves files that the next start deletes.
 func TestInterruptedPruneIsFinished(t *testing.T) {
 	dir := t.TempDir()

@@ -305,6 +305,9 @@ func TestTakeRefuses(t *testing.T) {
 	for name, s := range map[string]Share{
 		"a short key of the day": {Day: good.Day, Keys: [][]byte{good.Keys[0][1:]}},
 		"a key of another day":   {Day: "2026-11-22", Keys: good.Keys},
+		"a key of zeros":         {Day: good.Day, Keys: [][]byte{make([]byte, dayKeySize)}},
+		"a time and zeros":       {Day: good.Day, Keys: [][]byte{append(slices.Clone(good.Keys[0][:8]), make([]byte, keySize)...)}},
+		"records under zeros":    {Days: []Part{{part.Date, make([]byte, keySize), part.Until, 0, part.Records}}},
 		"a short key":            {Days: []Part{{part.Date, part.Key[1:], part.Until, 0, part.Records}}},
 		"half a record":          {Days: []Part{{part.Date, part.Key, part.Until, 0, part.Records[1:]}}},
 		"a hole":                 {Days: []Part{{part.Date, part.Key, part.Until, 1, part.Records}}},
