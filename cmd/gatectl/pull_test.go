@@ -240,6 +240,57 @@ func TestPullFails(t *testing.T) {
 	}
 }
 
+// cutInside lets the hub lose the last entry of its log, and with it the signature of the batch.
+func (w *pullWorld) cutInside() {
+	hub := w.handler
+	w.serve(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != wire.PathLog {
+			hub.ServeHTTP(out, r)
+		} else if r.URL.Query().Get("after") == "" {
+			page := httptest.NewRecorder()
+			r.Header.Del("Accept-Encoding")
+			hub.ServeHTTP(page, r)
+			lines := bytes.SplitAfter(page.Body.Bytes(), []byte("\n"))
+			out.Write(bytes.Join(lines[:len(lines)-2], nil)) // an empty one follows the last
+		}
+	}))
+}
+
+// A log that ends inside a batch is an error: nobody has signed its last entries.
+func TestPullOfACutLog(t *testing.T) {
+	w := newPullWorld(t)
+	w.cutInside()
+	code, out, errs := w.pull(t.Context(), "-devices", w.path("devices"))
+	if code != exitFail || strings.Count(out, "\n") != 2 || !strings.Contains(errs, "the log ends inside a batch of device "+entry.DeviceID(w.device.Public().(ed25519.PublicKey))) {
+		t.Errorf("status %d, %s, %s", code, out, errs)
+	}
+}
+
+// The token goes to the hub and nowhere else, whoever is named by a redirection.
+func TestPullFollowsNoRedirection(t *testing.T) {
+	w := newPullWorld(t)
+	var words []string
+	other := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		words = append(words, r.Header.Get("Authorization"))
+	}))
+	defer other.Close() // its certificate is the hub's
+	w.serve(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	code, _, errs := w.pull(t.Context())
+	other.Close() // waits for its requests
+	if code != exitFail || len(words) != 0 {
+		t.Errorf("status %d, %s; the other address got %q", code, errs, words)
+	}
+}
+
+// A token's line may name the areas that it opens, as in the hub's own file.
+func TestPullTakesATokenWithAreas(t *testing.T) {
+	w := newPullWorld(t)
+	fatal(t, os.WriteFile(w.path("areas"), []byte("0123456789abcdef Quang Minh, Mê Linh\n"), 0o600))
+	if code, out, errs := w.pull(t.Context(), "-token", w.path("areas")); code != exitOK || strings.Count(out, "\n") != 3 {
+		t.Errorf("status %d, %s, %s", code, out, errs)
+	}
+}
+
 // A follower gets what comes later, and ends well when it is interrupted.
 func TestPullFollows(t *testing.T) {
 	w := newPullWorld(t)

@@ -19,6 +19,7 @@ import (
 	"gatepost/storage/journal"
 	"gatepost/sync/hub"
 	"gatepost/sync/uplink"
+	"gatepost/sync/wire"
 )
 
 // A stickWorld is two gates that have no network, a hub that knows both, and the stick that goes between them.
@@ -302,6 +303,36 @@ func TestImportFails(t *testing.T) {
 	if code, _, errs = w.run("import"); code != exitFail || !strings.Contains(errs, "hub answers (502)") || !strings.Contains(errs, "try again") {
 		t.Errorf("a broken hub: status %d, %s", code, errs)
 	}
+}
+
+// Orders that a hub keeps from the token for one device stop neither the entries nor the orders of the others.
+func TestImportGoesOnWithoutOneDevicesOrders(t *testing.T) {
+	w := newStickWorld(t)
+	a, b := w.gate("gate-1"), w.gate("gate-2")
+	a.pass(2)
+	b.pass(2)
+	a.export()
+	b.export()
+	fatal(t, os.WriteFile(w.path("token"), []byte("0123456789abcdef\n"), 0o600))
+	var asked []string
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case !strings.HasSuffix(r.URL.Path, wire.OrdersOf):
+			w.hub.Handler().ServeHTTP(rw, r)
+			return
+		case len(asked) == 0:
+			wire.Problem{Title: "not opened by this token", Status: http.StatusForbidden}.Write(rw)
+		default:
+			rw.WriteHeader(http.StatusNoContent)
+		}
+		asked = append(asked, r.URL.Path)
+	})
+	code, _, errs := w.run("import", "-token", w.path("token"))
+	if code != exitFail || len(asked) != 2 || strings.Count(errs, "not opened by this token (403)") != 1 {
+		t.Errorf("status %d, asked for %q, %s", code, asked, errs)
+	}
+	a.holds()
+	b.holds()
 }
 
 // While the hub asks to wait, the import waits.

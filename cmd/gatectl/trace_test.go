@@ -257,3 +257,13 @@ func TestTraceFails(t *testing.T) {
 		t.Errorf("interrupted: status %d, %s", code, out)
 	}
 }
+
+// Nothing is opened or recorded from a log that ends inside a batch.
+func TestTraceOfACutLog(t *testing.T) {
+	w := tracing(t)
+	w.cutInside()
+	code, out, errs := w.trace(t.Context(), "-device", w.places[0].ID)
+	if code != exitFail || out != "" || !strings.Contains(errs, "the log ends inside a batch of device "+w.places[1].ID) || len(w.releases(t)) != 0 {
+		t.Errorf("status %d, %s, %s, %d releases", code, out, errs, len(w.releases(t)))
+	}
+}

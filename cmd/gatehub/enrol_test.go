@@ -6,14 +6,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"gatepost/cmd/internal/keyfile"
@@ -330,5 +333,37 @@ func TestReplacesADeviceThatWasPutByHand(t *testing.T) {
 	must(t, e.claim(g, t, o.code(t, "cho-1", nil)))
 	if e.devices.ReplacedBy(old.id) != g.id {
 		t.Errorf("%v", files(t, e.devices.dir))
+	}
+}
+
+// A claim that breaks off is not to blame: the gate may come again.
+func TestClaimBreaksOff(t *testing.T) {
+	e := tester(t, &office{key: unit(t).key})
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.PathEnrol, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != retryEnrol {
+		t.Errorf("%d, Retry-After %q, %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+	}
+}
+
+// A new hub has no earlier reading: a device whose record cannot be read may be a revoked one, and stays out until the
+// record is mended.
+func TestFaultyRecordShutsOutAtFirst(t *testing.T) {
+	for what, text := range map[string]string{"a fault": "schema = 1\nrevoked = true\ncolour = 1\n", "an empty file": "\n"} {
+		g, d := unit(t), &devices{dir: t.TempDir(), log: slog.New(slog.DiscardHandler)}
+		key, err := keyfile.PublicPEM(g.key.Public())
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(d.dir, "cho-1"+keySuffix), key, 0o600))
+		record := filepath.Join(d.dir, "cho-1.toml")
+		must(t, os.WriteFile(record, []byte(text), 0o600))
+		must(t, d.refresh(func(map[string]view.Place) {}))
+		if _, err := d.snapshot(); err == nil || !d.Revoked(g.id) {
+			t.Errorf("%s: revoked %v, %v", what, d.Revoked(g.id), err)
+		}
+		must(t, os.WriteFile(record, []byte("schema = 1\nname = \"cho-1\"\n"), 0o600))
+		must(t, d.refresh(func(map[string]view.Place) {}))
+		if _, err := d.snapshot(); err != nil || d.Revoked(g.id) {
+			t.Errorf("%s, then mended: revoked %v, %v", what, d.Revoked(g.id), err)
+		}
 	}
 }

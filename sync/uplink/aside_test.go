@@ -271,7 +271,7 @@ func TestSettingAsideEnds(t *testing.T) {
 	}
 }
 
-// A list that cannot be read, or is another journal's, does no more harm than to find out again.
+// A list that cannot be read, or is another journal's, holds back no entry that the hub takes.
 func TestForeignListOfAsides(t *testing.T) {
 	for what, text := range map[string]string{
 		"broken":            "7 zz\n",
@@ -286,6 +286,39 @@ func TestForeignListOfAsides(t *testing.T) {
 			r.run("the last receipt", r.settled)
 			r.whole()
 		})
+	}
+}
+
+// While the list cannot be read, no other entry joins it and nothing is written over it; once it is whole again, a new run
+// goes on.
+func TestUnreadableListOfAsidesStays(t *testing.T) {
+	r := newRig(t, 4)
+	r.options.Aside = filepath.Join(t.TempDir(), "aside")
+	r.hub.refuse(2, 6)
+	r.run("the last receipt", r.settled)
+	sound, err := os.ReadFile(r.options.Aside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := append(slices.Clone(sound), "7 zz\n"...)
+	if err := os.WriteFile(r.options.Aside, broken, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.add(4)
+	r.run("the problem", func() bool { return r.seen().Problem != "" || r.settled() })
+	if s := r.seen(); !strings.Contains(s.Problem, "refuses entry 6, and none behind it") || r.hub.head.Seq != 5 {
+		t.Errorf("state %+v, the hub has %d", s, r.hub.head.Seq)
+	}
+	if text, err := os.ReadFile(r.options.Aside); err != nil || string(text) != string(broken) {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	if err := os.WriteFile(r.options.Aside, sound, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run("the last receipt", r.settled)
+	r.chained(2, 6)
+	if !slices.Equal(r.asideFile(), []uint64{2, 6}) {
+		t.Errorf("the file has %v", r.asideFile())
 	}
 }
 

@@ -179,6 +179,51 @@ func TestOrdersComeAgainAfterAFailure(t *testing.T) {
 	}
 }
 
+// A fetch that failed waits for the next contact: a busy gate would knock at every passage.
+func TestFailedFetchWaitsForAContact(t *testing.T) {
+	r, d, _ := newOrderRig(t)
+	d.set, d.raws = "one", [][]byte{[]byte("junk")}
+	later := time.Duration(0)
+	r.options.Interval, r.options.Now = time.Hour, func() time.Time { return time.Now().Add(later) }
+	u := New(r.journal, r.options)
+	u.Begin()
+	u.Step(t.Context()) // the first contact
+	for range 3 {
+		r.add(1)
+		u.Step(t.Context())
+	}
+	if d.asked != 1 || len(r.hub.entries) != 4 {
+		t.Errorf("asked %d times before the next contact, the hub has %d entries", d.asked, len(r.hub.entries))
+	}
+	later += 2 * time.Hour
+	if u.Step(t.Context()); d.asked != 2 {
+		t.Errorf("asked %d times with the next contact", d.asked)
+	}
+}
+
+// An entry that comes while orders are fetched goes before the next order.
+func TestEntriesGoBeforeOrders(t *testing.T) {
+	r, d, s := newOrderRig(t)
+	d.set, d.raws = "one", [][]byte{order(t, "policy", 1), order(t, "trust", 1)}
+	s.fail = func(o wire.Order) error {
+		if o.Kind == "policy" {
+			r.add(1)
+		}
+		return nil
+	}
+	r.options.Interval = time.Hour
+	u := New(r.journal, r.options)
+	u.Begin()
+	u.Step(t.Context())
+	if got := s.saw(); !slices.Equal(got, []string{"policy 1"}) {
+		t.Errorf("took %v while an entry waits", got)
+	}
+	u.Step(t.Context())
+	if got := s.saw(); !slices.Equal(got, []string{"policy 1", "trust 1"}) || len(r.hub.entries) != 2 {
+		t.Errorf("then took %v, the hub has %d entries", got, len(r.hub.entries))
+	}
+}
+
 // A hub that sends no order, or too much, costs a request a contact and nothing else.
 func TestNoOrder(t *testing.T) {
 	for name, raw := range map[string][]byte{"junk": []byte("junk"), "too much": make([]byte, wire.MaxOrder+1)} {

@@ -62,7 +62,8 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.head = b.After()
 			h.batches = append(h.batches, len(b.Entries))
 		case b.After() != h.head:
-			wire.Problem{Type: wire.ProblemStep, Title: "step", Status: 409}.Write(w)
+			s := h.state()
+			wire.Problem{Type: wire.ProblemStep, Title: "step", Status: 409, State: &s}.Write(w)
 			return
 		}
 		if h.after != nil && h.after(w) {
