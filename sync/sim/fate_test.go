@@ -122,6 +122,7 @@ var turns = []turn{
 	{1, func(w *world, k *kiosk) { w.poisonOne(k) }},
 	{1, func(w *world, k *kiosk) { w.revoke(k) }},
 	{1, func(w *world, k *kiosk) { k.replace() }},
+	{3, func(w *world, k *kiosk) { k.split() }},
 }
 
 // happen draws one turn.
@@ -148,7 +149,7 @@ func (k *kiosk) powerCut() {
 		k.keep(entry.Passage{Lane: "in-doubt", Direction: entry.In, Verdict: entry.Admit}, false)
 	}
 	k.crash(k.w.upTo(5 * time.Minute))
-	if k.w.chance(0.3) {
+	if k.w.chance(0.5) {
 		k.save()
 	}
 }
@@ -171,6 +172,15 @@ func (k *kiosk) replace() {
 		k.crash(k.w.upTo(time.Minute))
 		k.setBack()
 	case len(k.w.kiosks) < 5:
+		k.clone()
+	}
+}
+
+// split copies the card, and starts both at the same moment: each may agree with the hub before the other sends.
+func (k *kiosk) split() {
+	if len(k.w.kiosks) < 5 {
+		k.crash(0)
+		k.save()
 		k.clone()
 	}
 }

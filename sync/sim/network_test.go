@@ -84,7 +84,7 @@ func (l *link) carry(r *http.Request, body []byte) (*http.Response, error) {
 	if l.narrow > 0 && len(body) > l.narrow {
 		return stranger(http.StatusRequestEntityTooLarge, "too large for this proxy"), nil
 	}
-	if w.chance(0.1) {
+	if w.chance(0.3) {
 		l.to = w.rng.IntN(len(w.servers))
 	}
 	if w.calm || !w.chance(l.loss) {
