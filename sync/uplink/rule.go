@@ -21,7 +21,8 @@ type Rule struct {
 // Wait returns a random time below a bound that doubles with each failure in a row, from MinWait to MaxWait; or longer,
 // where the hub asked for it. waited is the time for which the kiosk has waited since the first of them.
 //
-// A hub that turned the connection away has too many kiosks at the door: the bound is the Window. A hub that does not listen may just be starting, with all its kiosks waiting: the bound is ten times the usual one.
+// A hub that turned the connection away has too many kiosks at the door: the bound is the Window. One that does not listen
+// may just be starting, with all its kiosks waiting: the bound is ten times the usual one.
 func (r Rule) Wait(failures int, waited time.Duration, err error, asked time.Duration) time.Duration {
 	bound := r.MinWait
 	for ; failures > 1 && bound < r.MaxWait; failures-- {

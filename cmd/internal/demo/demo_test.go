@@ -50,7 +50,7 @@ func freePage(t *testing.T) string {
 	if _, err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	addrs, err := FreeAddrs(1)
+	addrs, err := FreeAddrs("127.0.0.1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func newWorld(dir string, lanes []lane) (w world, err error) {
 	}
 	w.ca, w.token = filepath.Join(w.hubData, "tls", "ca.pem"), filepath.Join(w.hubData, "token")
 	w.receiptKey = filepath.Join(w.hubData, "receipt.pub.pem")
-	addrs, err := FreeAddrs(4)
+	addrs, err := FreeAddrs("127.0.0.1", 4)
 	if err != nil {
 		return w, err
 	}
@@ -119,10 +119,10 @@ listen = %q
 	return nil
 }
 
-// FreeAddrs returns n loopback addresses that nobody listens on now.
-func FreeAddrs(n int) (addrs []string, err error) {
+// FreeAddrs returns n addresses at a loopback host that nobody listens on now.
+func FreeAddrs(host string, n int) (addrs []string, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			return nil, err
 		}

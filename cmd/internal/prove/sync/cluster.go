@@ -102,7 +102,7 @@ func newNodes(ctx context.Context, p *proof.Run, dir string, lazy bool) (*nodes,
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := demo.FreeAddrs(6)
+	addrs, err := demo.FreeAddrs(ownHost(), 6)
 	if err != nil {
 		return nil, err
 	}

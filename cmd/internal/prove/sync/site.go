@@ -57,10 +57,11 @@ func newSite(ctx context.Context, p *proof.Run, name, engine string, hubs, gates
 	if s.gatectl, err = p.Program(ctx, "gatectl"); err != nil {
 		return nil, err
 	}
-	if err := s.makeKeys(); err != nil {
+	host := ownHost()
+	if err := s.makeKeys(host); err != nil {
 		return nil, err
 	}
-	if s.addrs, err = demo.FreeAddrs(hubs); err != nil {
+	if s.addrs, err = demo.FreeAddrs(host, hubs); err != nil {
 		return nil, err
 	}
 	for i, addr := range s.addrs {
@@ -78,13 +79,21 @@ func newSite(ctx context.Context, p *proof.Run, name, engine string, hubs, gates
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *site) makeKeys() error {
+// ownHost draws a loopback address for one site or one cluster, so that no other program takes a port of it while what
+// listens there is down.
+func ownHost() string {
+	b := make([]byte, 3)
+	rand.Read(b) // never fails
+	return fmt.Sprintf("127.%d.%d.%d", 1+b[0]%254, b[1], 1+b[2]%254)
+}
+
+func (s *site) makeKeys(host string) error {
 	if err := os.MkdirAll(s.path("devices"), 0o700); err != nil {
 		return err
 	}
 	err := errors.Join(
 		keyfile.Create(s.dir, "receipt", "receipt"),
-		selfsign.Create(s.path("tls"), "127.0.0.1"),
+		selfsign.Create(s.path("tls"), host, "127.0.0.1"),
 		os.WriteFile(s.path("token"), []byte(rand.Text()+"\n"), 0o600),
 	)
 	if err != nil {
