@@ -32,6 +32,31 @@ type origin struct {
 // A turn is the direction that a lane had by its configuration, and the one that the guard gave it.
 type turn struct{ from, to entry.Direction }
 
+// turn gives lanes the directions that the guard gave them before the gate began anew, where their configured ones are the same.
+func (e *origin) turn(lanes []kiosk.Lane) {
+	for i, l := range lanes {
+		if t, ok := e.turned[l.Name]; ok && t.from == l.Direction {
+			lanes[i].Direction = t.to
+		}
+	}
+}
+
+// keepTurns remembers the directions that differ from the configured ones.
+func (e *origin) keepTurns(configured []kiosk.Lane, now map[string]entry.Direction) {
+	e.turned = map[string]turn{}
+	for _, l := range configured {
+		if d := now[l.Name]; d != l.Direction {
+			e.turned[l.Name] = turn{l.Direction, d}
+		}
+	}
+}
+
+// close lets go of what is on the disk. All that was kept is there.
+func (p *parts) close() {
+	p.memory.Close()
+	p.journal.Close()
+}
+
 // serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew
 // with each later one.
 func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {

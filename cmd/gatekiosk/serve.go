@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -31,8 +30,6 @@ import (
 	"gatepost/scanner/form"
 	"gatepost/storage/durable"
 	"gatepost/storage/entry"
-	"gatepost/storage/journal"
-	"gatepost/storage/memory"
 	"gatepost/sync/uplink"
 
 	"golang.org/x/sync/errgroup"
@@ -104,66 +101,6 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	return g.Wait()
 }
 
-// parts are what a gate keeps and goes by.
-type parts struct {
-	key     ed25519.PrivateKey
-	device  string
-	journal *journal.Journal
-	memory  *memory.Memory
-	clock   *wall.Clock
-}
-
-func openParts(c *config.Kiosk, e *origin) (p *parts, err error) {
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
-	p = &parts{clock: e.clock}
-	if p.key, err = deviceKey(c.Keys.Device); err != nil {
-		return nil, err
-	}
-	p.device = entry.DeviceID(p.key.Public().(ed25519.PublicKey))
-	if p.journal, err = journal.Open(filepath.Join(c.Data, "journal"), journal.Options{Device: p.device}); err != nil {
-		return nil, err
-	}
-	if p.clock == nil {
-		p.clock, err = newClock(c, p.journal, time.Now)
-	}
-	if err == nil {
-		p.memory, err = openMemory(c, p.clock)
-	}
-	if err != nil {
-		p.journal.Close()
-		return nil, err
-	}
-	e.clock = p.clock
-	return p, nil
-}
-
-// turn gives lanes the directions that the guard gave them before the gate began anew, where their configured ones are the same.
-func (e *origin) turn(lanes []kiosk.Lane) {
-	for i, l := range lanes {
-		if t, ok := e.turned[l.Name]; ok && t.from == l.Direction {
-			lanes[i].Direction = t.to
-		}
-	}
-}
-
-// keepTurns remembers the directions that differ from the configured ones.
-func (e *origin) keepTurns(configured []kiosk.Lane, now map[string]entry.Direction) {
-	e.turned = map[string]turn{}
-	for _, l := range configured {
-		if d := now[l.Name]; d != l.Direction {
-			e.turned[l.Name] = turn{l.Direction, d}
-		}
-	}
-}
-
-// close lets go of what is on the disk. All that was kept is there.
-func (p *parts) close() {
-	p.memory.Close()
-	p.journal.Close()
-}
-
 // listen returns nil where there is no address.
 func listen(address string) (net.Listener, error) {
 	if address == "" {
@@ -201,42 +138,6 @@ func makeKey(path string) error {
 		}
 	}
 	return errors.Join(durable.Sync(dir), os.Remove(aside))
-}
-
-func openMemory(c *config.Kiosk, clock *wall.Clock) (*memory.Memory, error) {
-	now := clock.Stamp().Wall
-	if now.Before(clock.Seen()) { // a clock that nobody trusts must not end a day
-		now = clock.Seen()
-	}
-	m, err := memory.Open(filepath.Join(c.Data, "memory"), c.Zone, now, rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("open memory: %w", err)
-	}
-	return m, nil
-}
-
-// written lies before any gate ran: a clock that says less was never set.
-var written = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// recentEntries is how far back newClock looks for a time that was trusted.
-const recentEntries = 50_000
-
-// newClock trusts no time before the latest that a recent entry was trusted with.
-func newClock(c *config.Kiosk, j *journal.Journal, now func() time.Time) (*wall.Clock, error) {
-	synced, err := wall.ParseSource(c.Venue.Clock)
-	if err != nil {
-		return nil, err
-	}
-	seen := written
-	for e, err := range j.Last(recentEntries) {
-		if err != nil {
-			return nil, fmt.Errorf("read journal for the time: %w", err)
-		}
-		if e.Trust >= entry.TrustClock && e.Wall.After(seen) {
-			seen = e.Wall
-		}
-	}
-	return wall.New(wall.Options{Now: now, Synced: synced, Seen: seen}), nil
 }
 
 // configure fills in what the configuration's files say: keys, forms, policy, lanes.
