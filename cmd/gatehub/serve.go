@@ -71,13 +71,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	defer v.Close()
 	fl := newFleet(h, time.Now, known)
 	down.area = fl.area
-	place := func(places map[string]view.Place) {
-		fl.place(places)
-		if err := v.SetPlaces(ctx, places); err != nil {
-			log.Error("places not shown", "error", err)
-		}
-		d.Changed()
-	}
+	place := placing(ctx, fl, v, d, log)
 	place(places)
 
 	g, ctx := errgroup.WithContext(ctx) // ends with the first listener that fails, or with ctx
@@ -96,6 +90,17 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		return err
 	}
 	return g.Wait()
+}
+
+// placing returns what notes where the devices stand.
+func placing(ctx context.Context, fl *fleet, v *view.View, d *desk.Desk, log *slog.Logger) func(map[string]view.Place) {
+	return func(places map[string]view.Place) {
+		fl.place(places)
+		if err := v.SetPlaces(ctx, places); err != nil {
+			log.Error("places not shown", "error", err)
+		}
+		d.Changed()
+	}
 }
 
 // openDesk opens the view and the officer's page over it.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gatepost/cmd/internal/config"
@@ -25,36 +26,30 @@ type origin struct {
 	store *enrol.Store // nil: the configuration says all
 	again func()       // called when a later enrolment was taken, to begin anew
 
-	clock  *wall.Clock     // has the hub's time; nil at first
-	turned map[string]turn // lanes that the guard has turned
+	clock  *wall.Clock                // has the hub's time; nil at first
+	turned map[string]entry.Direction // lanes that the guard has turned
 }
 
-// A turn is the direction that a lane had by its configuration, and the one that the guard gave it.
-type turn struct{ from, to entry.Direction }
-
-// turn gives lanes the directions that the guard gave them before the gate began anew, where their configured ones are the same.
-func (e *origin) turn(lanes []kiosk.Lane) {
+// turn gives lanes the directions that the guard gave them before the gate began anew, and returns them as configured. Of
+// two directions, an order that gives a turned lane another one gives it that.
+func (e *origin) turn(lanes []kiosk.Lane) (configured []kiosk.Lane) {
+	configured = slices.Clone(lanes)
 	for i, l := range lanes {
-		if t, ok := e.turned[l.Name]; ok && t.from == l.Direction {
-			lanes[i].Direction = t.to
+		if d, ok := e.turned[l.Name]; ok {
+			lanes[i].Direction = d
 		}
 	}
+	return configured
 }
 
 // keepTurns remembers the directions that differ from the configured ones.
 func (e *origin) keepTurns(configured []kiosk.Lane, now map[string]entry.Direction) {
-	e.turned = map[string]turn{}
+	e.turned = map[string]entry.Direction{}
 	for _, l := range configured {
 		if d := now[l.Name]; d != l.Direction {
-			e.turned[l.Name] = turn{l.Direction, d}
+			e.turned[l.Name] = d
 		}
 	}
-}
-
-// close lets go of what is on the disk. All that was kept is there.
-func (p *parts) close() {
-	p.memory.Close()
-	p.journal.Close()
 }
 
 // serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew

@@ -50,6 +50,12 @@ func openParts(c *config.Kiosk, e *origin) (p *parts, err error) {
 	return p, nil
 }
 
+// close lets go of what is on the disk. All that was kept is there.
+func (p *parts) close() {
+	p.memory.Close()
+	p.journal.Close()
+}
+
 func openMemory(c *config.Kiosk, clock *wall.Clock) (*memory.Memory, error) {
 	now := clock.Stamp().Wall
 	if now.Before(clock.Seen()) { // a clock that nobody trusts must not end a day

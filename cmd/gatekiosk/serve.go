@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -57,8 +56,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 		return err
 	}
 	overlay(&o, l, orders)
-	asConfigured := slices.Clone(o.Lanes)
-	e.turn(o.Lanes)
+	configured := e.turn(o.Lanes)
 	if e.store != nil {
 		o.Enrol = enrol.NewReader(e.store, p.clock.Stamp, e.again).Read
 	}
@@ -67,7 +65,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	if err != nil {
 		return err
 	}
-	defer func() { e.keepTurns(asConfigured, k.Directions()) }()
+	defer func() { e.keepTurns(configured, k.Directions()) }()
 	receipts, err := receiptKey(c)
 	if err != nil {
 		return err
