@@ -23,12 +23,17 @@ var (
 
 const (
 	pageSize = 4096    // the same on every board, so that a card can be read on any of them
-	fileSize = 4 << 20 // of the newest file; a sealed one keeps what it uses
-	passSize = 3 << 20 // passages stop here when no new file can be made; the rest is kept for what tells of that
+	fileSize = 4 << 20 // of the newest file at most; a sealed one keeps what it uses
+	moreSize = 1 << 20 // of it, kept for what tells of a full disk
 	passRoom = 256     // so many entries of other kinds fit behind the last passage
 	tailSize = 3300    // bytes of the tail's entries
 	elemCost = 16 + 8  // bytes of an entry in a page besides its own: element, key
 )
+
+// passSize is how many bytes of a file passages may use, when no new one can be made: twice what is expected of Entries.
+func (o *Options) passSize() int64 {
+	return max(64<<10, int64(o.Entries)*(fileSize-moreSize)/maxEntries)
+}
 
 // A state is what the journal knows besides its entries. It is written with every commit into the newest file; in a
 // sealed one it stays as it was.

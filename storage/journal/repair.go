@@ -330,7 +330,7 @@ func replaceFile(dir, name string, s state, entries [][]byte) error {
 	if err := syncDir(aside); err != nil {
 		return err
 	}
-	return room(makeFile(filepath.Join(dir, name), s, entries...))
+	return room(makeFile(filepath.Join(dir, name), fileSize, s, entries...))
 }
 
 // Salvage copies the journal in the folder dir to the new folder to and repairs the copy; dir is only read. The report

@@ -33,35 +33,35 @@ func (j *Journal) prepare() {
 
 // makeSpare makes the spare unless it is there. The caller holds spare.mu.
 func (j *Journal) makeSpare() error {
-	path := filepath.Join(j.dir, spareName)
+	path, size := filepath.Join(j.dir, spareName), j.passSize()+moreSize
 	if j.spare.ready {
 		return nil
 	}
-	if used, err := usedBytes(j.dir); err != nil || used+fileSize > j.MaxSize {
+	if used, err := usedBytes(j.dir); err != nil || used+size > j.MaxSize {
 		return errors.Join(err, fmt.Errorf("%w: %d bytes of %d are used", ErrFull, used, j.MaxSize))
 	}
 	// One that an earlier run left is as good if nothing was ever put into it.
-	if old := examine(path, true); old.err == nil && old.Device == j.Device && old.Head == (entry.Head{}) && old.size == fileSize {
+	if old := examine(path, true); old.err == nil && old.Device == j.Device && old.Head == (entry.Head{}) && old.size == size {
 		j.spare.ready = true
 		return nil
 	}
-	if err := spacious(j.dir); err != nil {
+	if err := spacious(j.dir, size); err != nil {
 		return err
 	}
-	if err := makeFile(path, state{Device: j.Device}); err != nil {
+	if err := makeFile(path, size, state{Device: j.Device}); err != nil {
 		return room(err)
 	}
 	j.spare.ready = true
 	return nil
 }
 
-// spacious returns ErrFull when the disk has no room for a file, so that a full disk is not written to in vain.
-func spacious(dir string) error {
+// spacious returns ErrFull when the disk has no room for size bytes, so that a full disk is not written to in vain.
+func spacious(dir string, size int64) error {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return err
 	}
-	if free := s.Bavail * uint64(s.Bsize); free < fileSize {
+	if free := s.Bavail * uint64(s.Bsize); free < uint64(size) {
 		return fmt.Errorf("%w: %d bytes are free on the disk", ErrFull, free)
 	}
 	return nil
@@ -80,9 +80,9 @@ func usedBytes(dir string) (sum int64, err error) {
 	return sum, err
 }
 
-// makeFile makes a file of fileSize bytes that holds entries, each in its place, and s. The file gets its name when it is
+// makeFile makes a file of size bytes that holds entries, each in its place, and s. The file gets its name when it is
 // complete and on the disk, so that a power cut leaves either none or a whole one; when that fails nothing stays.
-func makeFile(path string, s state, entries ...[]byte) (err error) {
+func makeFile(path string, size int64, s state, entries ...[]byte) (err error) {
 	fresh := path + newSuffix
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -92,7 +92,7 @@ func makeFile(path string, s state, entries ...[]byte) (err error) {
 			os.Remove(fresh) // its space may be needed
 		}
 	}()
-	if err := writeFile(fresh, s, entries); err != nil {
+	if err := writeFile(fresh, size, s, entries); err != nil {
 		return err
 	}
 	if err := os.Rename(fresh, path); err != nil {
@@ -101,7 +101,7 @@ func makeFile(path string, s state, entries ...[]byte) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
-func writeFile(path string, s state, entries [][]byte) error {
+func writeFile(path string, size int64, s state, entries [][]byte) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, PageSize: pageSize, NoFreelistSync: true})
 	if err != nil {
 		return err
@@ -136,11 +136,11 @@ func writeFile(path string, s state, entries [][]byte) error {
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	return pad(path)
+	return pad(path, size)
 }
 
-// pad appends zeros up to fileSize: space that is allocated and was written costs a commit no more than its own bytes.
-func pad(path string) error {
+// pad appends zeros up to size: space that is allocated and was written costs a commit no more than its own bytes.
+func pad(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func pad(path string) error {
 	if err != nil {
 		return err
 	}
-	if missing := fileSize - info.Size(); missing > 0 {
+	if missing := size - info.Size(); missing > 0 {
 		if _, err := f.Write(make([]byte, missing)); err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (j *Journal) turnOver(now entry.Stamp, n int) (full bool, err error) {
 		return true, ErrClosed
 	}
 	s := *j.held.Load()
-	full = s.count() > 0 && s.count()+n > j.Entries || j.used > passSize
+	full = s.count() > 0 && s.count()+n > j.Entries || j.used > j.passSize()
 	if !full && (!s.over(now, j.Period) || s.count() == 0) {
 		return false, nil
 	}

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A Mutation is a bug to plant: in File, Old becomes New. The tests of at least one of the packages that Pkgs names
@@ -22,31 +25,42 @@ type Mutation struct {
 	Run        string   // the tests that are run, as of go test -run; empty: all
 }
 
-// Mutate plants every bug of the list, one at a time, in an overlay: the tree itself is never touched.
+// atOnce is how many bugs are hunted at once: the tests that catch them wait more than they work.
+const atOnce = 2
+
+// Mutate plants every bug of the list, each in an overlay of its own: the tree itself is never touched.
 func (r *Run) Mutate(ctx context.Context, list []Mutation) (t Tally, err error) {
-	sound := map[string]bool{}
-	for i, m := range list {
-		dir := filepath.Join(r.Work, fmt.Sprintf("mutant-%d", i))
-		overlay, err := m.Plant(r.Root, dir)
-		if err != nil {
-			return t, err
-		}
-		if err := r.control(ctx, m, sound); err != nil {
-			return t, err
-		}
-		t.Mutants++
-		caught, how, err := r.hunt(ctx, m, dir, overlay)
-		switch {
-		case err != nil:
-			return t, fmt.Errorf("mutant %q: %w", m.Name, err)
-		case caught:
-			t.Caught++
-			r.Say("caught: %s (%s)", m.Name, how)
-		default:
-			r.Say("✗ NOT CAUGHT: %s", m.Name)
-		}
+	if err := r.controls(ctx, list); err != nil {
+		return t, err
 	}
-	return t, nil
+	var mu sync.Mutex // guards t
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, m := range list {
+		g.Go(func() error {
+			dir := filepath.Join(r.Work, fmt.Sprintf("mutant-%d", i))
+			overlay, err := m.Plant(r.Root, dir)
+			if err != nil {
+				return err
+			}
+			caught, how, err := r.hunt(ctx, m, dir, overlay)
+			if err != nil {
+				return fmt.Errorf("mutant %q: %w", m.Name, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			t.Mutants++
+			if caught {
+				t.Caught++
+				r.Say("caught: %s (%s)", m.Name, how)
+			} else {
+				r.Say("✗ NOT CAUGHT: %s", m.Name)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	return t, err
 }
 
 // Plant writes the mutated file and the overlay that puts it in the place of the real one, and returns the overlay.
@@ -68,28 +82,33 @@ func (m Mutation) Plant(root, dir string) (overlay string, err error) {
 		os.WriteFile(overlay, list, 0o644))
 }
 
-// control runs the tests of m without it, unless that was done for another one: they must pass, or their failing
-// would catch nothing.
-func (r *Run) control(ctx context.Context, m Mutation, sound map[string]bool) error {
-	for _, pkg := range m.Pkgs {
-		key := pkg + " " + m.Run
-		if sound[key] {
-			continue
+// controls runs the tests of the list without its bugs, in the same way: they must pass, or their failing would catch
+// nothing.
+func (r *Run) controls(ctx context.Context, list []Mutation) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	known := map[string]bool{}
+	for _, m := range list {
+		for _, pkg := range m.Pkgs {
+			key := pkg + " " + m.Run
+			if known[key] {
+				continue
+			}
+			known[key] = true
+			dir := filepath.Join(r.Work, fmt.Sprintf("sound-%d", len(known)))
+			g.Go(func() error {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					return err
+				}
+				failed, how, err := r.test(ctx, dir, "", pkg, m.Run)
+				if err == nil && failed {
+					err = fmt.Errorf("the tests of %s fail without any mutant: %s", pkg, how)
+				}
+				return err
+			})
 		}
-		dir := filepath.Join(r.Work, "sound")
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		failed, how, err := r.test(ctx, dir, "", pkg, m.Run)
-		if err == nil && failed {
-			err = fmt.Errorf("the tests of %s fail without any mutant: %s", pkg, how)
-		}
-		if err != nil {
-			return err
-		}
-		sound[key] = true
 	}
-	return nil
+	return g.Wait()
 }
 
 // hunt runs the tests with m planted, until some fail.
