@@ -172,11 +172,16 @@ func HeadOf(raw []byte) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
+	return e.After(raw), nil
+}
+
+// After returns the head behind e, whose bytes are raw, as HeadOf does.
+func (e Entry) After(raw []byte) Head {
 	h := Head{e.Seq, HashOf(raw)}
 	if g, err := Decode[Gap](e); err == nil && g.Last == e.Seq && len(g.Hash) == len(h.Hash) {
 		h.Hash = Hash(g.Hash)
 	}
-	return h, nil
+	return h
 }
 
 // Before returns the head whose hash e carries: that of the entry right before it, or before the gap that it stands for.
@@ -197,18 +202,26 @@ func (g Gap) skips(seq uint64) bool {
 // an entry that it says is lost: whoever holds the chain may have got that entry before the device lost it.
 func (h Head) Follow(raw []byte) (Head, error) {
 	e, err := Parse(raw)
+	if err == nil {
+		err = h.Precedes(e)
+	}
 	if err != nil {
 		return h, err
 	}
+	return e.After(raw), nil
+}
+
+// Precedes returns an error unless e goes on from h.
+func (h Head) Precedes(e Entry) error {
 	before := e.Before()
 	switch {
 	case before.Seq < h.Seq && h.Seq < e.Seq: // only a gap has more than one sequence between the two
 	case before.Seq != h.Seq:
-		return h, fmt.Errorf("entry %d does not follow entry %d", e.Seq, h.Seq)
+		return fmt.Errorf("entry %d does not follow entry %d", e.Seq, h.Seq)
 	case before.Hash != h.Hash:
-		return h, fmt.Errorf("entry %d does not carry the hash of entry %d", e.Seq, h.Seq)
+		return fmt.Errorf("entry %d does not carry the hash of entry %d", e.Seq, h.Seq)
 	}
-	return HeadOf(raw)
+	return nil
 }
 
 // Size returns how many bytes of b the entry has that b begins with, 0 when it begins with none: its body, which is one

@@ -184,12 +184,15 @@ func (c *Client) read(raw []byte) (Line, error) {
 func (c *Client) check(l *Line) (at chain, err error) {
 	before, known := c.chains[l.Device]
 	at.unsigned = before.unsigned + 1
-	if known {
-		at.Head, err = before.Follow(l.Entry)
-	} else {
-		at.Head, err = entry.HeadOf(l.Entry)
+	e, err := entry.Parse(l.Entry)
+	if err == nil && known {
+		err = before.Precedes(e)
 	}
 	if err != nil {
+		return at, err
+	}
+	at.Seq = e.Seq
+	if at.Hash, err = entry.ParseHash(l.Hash); err != nil { // read has held it against the entry
 		return at, err
 	}
 	if c.Devices != nil {

@@ -135,10 +135,7 @@ func line(at Cursor, b wire.Batch, raw []byte) (Line, error) {
 	if err != nil {
 		return Line{}, err
 	}
-	head, err := entry.HeadOf(raw)
-	if err != nil {
-		return Line{}, err
-	}
+	head := e.After(raw)
 	l := Line{
 		Cursor: at.String(), Device: b.Device, Seq: e.Seq, Hash: head.Hash.String(), Kind: e.Kind.String(),
 		Boot: e.Boot, Wall: e.Wall.Format(wallFormat), MonoMS: e.Mono.Milliseconds(), Trust: e.Trust.String(), Entry: raw,

@@ -69,7 +69,7 @@ func serve(t *testing.T, log Log) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(Handler(log, tokens, slog.New(slog.DiscardHandler)))
+	s := httptest.NewServer(New(Options{Log: log, Tokens: tokens, Out: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(s.Close)
 	return &Client{HTTP: s.Client(), URL: s.URL, Token: token, Devices: map[string]ed25519.PublicKey{
 		wiretest.ID(1): wiretest.Key(1).Public().(ed25519.PublicKey), wiretest.ID(2): wiretest.Key(2).Public().(ed25519.PublicKey),

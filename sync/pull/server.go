@@ -57,11 +57,6 @@ func New(o Options) http.Handler {
 	return mux
 }
 
-// Handler serves the pages of log alone, at wire.PathLog.
-func Handler(log Log, tokens Tokens, out *slog.Logger) http.Handler {
-	return New(Options{Log: log, Tokens: tokens, Out: out})
-}
-
 type server struct {
 	Options
 	rates []bucket // one a token, and one for those who are known

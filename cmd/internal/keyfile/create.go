@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"gatepost/storage/durable"
 )
 
 // Authority is the kind of key that opens seals (X25519). The other kinds sign (Ed25519).
@@ -57,7 +59,10 @@ func Create(dir, name, kind string) error {
 	if err := write(filepath.Join(dir, name+".pub.pem"), 0o644, "PUBLIC KEY", open); err != nil {
 		return errors.Join(err, os.Remove(path)) // half a pair would only confuse
 	}
-	return syncDir(dir)
+	if err := durable.Sync(dir); err != nil {
+		return fmt.Errorf("write key: %w", err)
+	}
+	return nil
 }
 
 func generate(kind string) (priv, pub any, err error) {
@@ -92,18 +97,6 @@ func write(path string, mode os.FileMode, kind string, der []byte) error {
 	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return errors.Join(fmt.Errorf("write key: %w", err), os.Remove(path))
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("write key: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("write key: %w", err)
 	}
 	return nil
 }

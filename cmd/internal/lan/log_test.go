@@ -35,7 +35,7 @@ func secretForms(key []byte) []string {
 // lines pulls the whole log of a journal, page by page, with every check of a client.
 func lines(t *testing.T, l *log, after string, limit int) (all []pull.Line, end string, err error) {
 	t.Helper()
-	s := httptest.NewServer(pull.Handler(l, tokens(t), slog.New(slog.DiscardHandler)))
+	s := httptest.NewServer(pull.New(pull.Options{Log: l, Tokens: tokens(t), Out: slog.New(slog.DiscardHandler)}))
 	defer s.Close()
 	pub := l.key.Public().(ed25519.PublicKey)
 	c := pull.Client{HTTP: s.Client(), URL: s.URL, Token: word, Devices: map[string]ed25519.PublicKey{entry.DeviceID(pub): pub}}

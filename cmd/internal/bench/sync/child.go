@@ -129,7 +129,7 @@ func (c child) listen(h *hub.Hub, o hub.Options) (net.Listener, *http.Server, er
 		Pace: o.Pace, Now: time.Now, Log: o.Log,
 	})
 	mux := http.NewServeMux()
-	mux.Handle(wire.PathLog, pull.Handler(h, tokens, o.Log))
+	mux.Handle(wire.PathLog, pull.New(pull.Options{Log: h, Tokens: tokens, Out: o.Log}))
 	mux.Handle("/", h.Handler())
 	return door, &http.Server{
 		Handler: hub.Guard(o.Log, mux), ConnState: door.ConnState, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
