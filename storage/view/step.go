@@ -149,7 +149,11 @@ func (s *step) gate(ctx context.Context, device string) (*gateSum, error) {
 // date dates the passages of a boot whose first trusted time has come.
 func (s *step) date(ctx context.Context, device string, a entry.Anchor) error {
 	const undated = "SELECT seq, mono, day, direction, verdict FROM passage WHERE device = ? AND boot = ? AND unsure = 1"
-	rows, err := s.tx.QueryContext(ctx, undated, device, a.Boot)
+	look, err := s.prepared(ctx, undated)
+	if err != nil {
+		return err
+	}
+	rows, err := look.QueryContext(ctx, device, a.Boot)
 	if err != nil {
 		return err
 	}
@@ -167,7 +171,7 @@ func (s *step) date(ctx context.Context, device string, a entry.Anchor) error {
 		days[seq] = k.day
 	}
 	for seq, day := range days {
-		if _, err := s.tx.ExecContext(ctx, "UPDATE passage SET day = ?, unsure = 0 WHERE device = ? AND seq = ?", day, device, seq); err != nil {
+		if err := s.exec(ctx, "UPDATE passage SET day = ?, unsure = 0 WHERE device = ? AND seq = ?", day, device, seq); err != nil {
 			return err
 		}
 	}

@@ -86,7 +86,8 @@ func Open(ctx context.Context, path string, zone *time.Location) (*View, error) 
 }
 
 func (v *View) open(ctx context.Context, path string) (err error) {
-	const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)"
+	// 64 MiB hold the pages to which the next batches of tens of thousands of gates will come.
+	const pragmas = "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)&_pragma=cache_size(-65536)"
 	if v.db, err = sql.Open("sqlite", "file:"+path+pragmas); err != nil {
 		return err
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	pageSize    = 64   // records read at once
-	pageEntries = 4096 // of which one transaction has enough
+	pageSize    = 64    // records read at once
+	pageEntries = 16384 // of which one transaction has enough
 )
 
 // A Log is what Follow reads; a hub is one.
