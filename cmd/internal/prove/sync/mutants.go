@@ -46,14 +46,6 @@ var mutations = []proof.Mutation{
 		Run:  "^TestShort$/^cluster$",
 	},
 	{
-		Name: "believe a head that is in doubt",
-		File: "sync/hub/intake.go",
-		Old:  `	if read && !known.doubt {`,
-		New:  `	if read && (!known.doubt || known.at > 0) {`,
-		Pkgs: here,
-		Run:  "^TestShort$/^cluster$",
-	},
-	{
 		Name: "take a batch for stored by its sequence alone",
 		File: "sync/hub/intake.go",
 		Old:  `	if b.After() == at {`,

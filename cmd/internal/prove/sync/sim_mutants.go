@@ -36,6 +36,12 @@ var simMutations = []proof.Mutation{
 		New: `		if ctx.Err() != nil {`,
 	},
 	{
+		Name: "a head that is believed in doubt",
+		File: "sync/hub/intake.go",
+		Old:  `	if read && !known.doubt {`,
+		New:  `	if read && (!known.doubt || known.at > 0) {`,
+	},
+	{
 		Name: "a hub that begins in the middle",
 		File: "sync/hub/intake.go",
 		Old:  `at.Seq == 0 && begins || err == nil`,
