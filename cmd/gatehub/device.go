@@ -58,6 +58,13 @@ type record struct {
 	ReplacedBy string   `toml:"replaced_by,omitempty"` // id of the device that stands in its place now
 }
 
+// enrolledAfter tells whether the record is of an enrolment that was used after t, and so of a later one than one that had
+// expired by then.
+func (r record) enrolledAfter(t time.Time) bool {
+	at, err := time.Parse(time.RFC3339, r.Enrolled)
+	return err == nil && at.After(t)
+}
+
 // Key returns the public key of a device.
 func (d *devices) Key(id string) (ed25519.PublicKey, bool) {
 	d.mu.Lock()

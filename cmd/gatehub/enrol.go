@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
@@ -38,7 +39,10 @@ type enroller struct {
 	now     func() time.Time
 	changed func(map[string]view.Place)
 	state   func(ctx context.Context, device string) (wire.State, error)
-	log     *slog.Logger
+	// first returns the claim of who was first to use an enrolment, at whichever hub of the cluster: raw, where nobody
+	// was quicker. nil: this hub stands alone.
+	first func(ctx context.Context, enrolment string, raw []byte) ([]byte, error)
+	log   *slog.Logger
 
 	mu sync.Mutex // one change of the folder at a time
 }
@@ -88,35 +92,86 @@ func (e *enroller) enrol(ctx context.Context, raw []byte) (wire.State, error) {
 	case !e.receipt.Equal(c.Enrolment.ReceiptKey):
 		return wire.State{}, refusal(wire.ProblemEnrolment, http.StatusForbidden, "the enrolment names the receipt key of another hub")
 	}
-	if err := e.take(c); err != nil {
+	if err := e.take(ctx, c, raw); err != nil {
 		return wire.State{}, err
 	}
 	return e.state(ctx, entry.DeviceID(c.Device))
 }
 
 // take records the claim, once: the same device may come again, since an answer gets lost.
-func (e *enroller) take(c wire.Claim) error {
+func (e *enroller) take(ctx context.Context, c wire.Claim, raw []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.devices.refresh(e.changed); err != nil {
-		return err
-	}
-	id, used := entry.DeviceID(c.Device), hex.EncodeToString(c.Enrolment.ID[:])
-	all, err := e.devices.snapshot()
+	all, err := e.known()
 	if err != nil {
 		return err
 	}
-	if slices.Contains(all[id].Enrolments, used) {
+	switch user(all, c) {
+	case entry.DeviceID(c.Device):
 		return nil
-	}
-	for _, k := range all {
-		if slices.Contains(k.Enrolments, used) {
-			return refusal(wire.ProblemEnrolment, http.StatusConflict, "another device has used this enrolment")
-		}
+	case "":
+	default:
+		return errUsed
 	}
 	if !e.now().Before(c.Enrolment.Expires) {
 		return refusal(wire.ProblemEnrolment, http.StatusGone, "the enrolment has expired")
 	}
+	if e.first != nil {
+		first, err := e.first(ctx, hex.EncodeToString(c.Enrolment.ID[:]), raw)
+		if err != nil {
+			return err
+		}
+		if f, err := wire.ParseClaim(first); err != nil || !bytes.Equal(f.Device, c.Device) {
+			return errUsed
+		}
+	}
+	return e.settle(all, c)
+}
+
+var errUsed = refusal(wire.ProblemEnrolment, http.StatusConflict, "another device has used this enrolment")
+
+// learn records a claim that another hub of the cluster has taken. One that says nothing to this hub is passed over: the
+// next ones must be heard all the same.
+func (e *enroller) learn(raw []byte) error {
+	c, err := wire.ParseClaim(raw)
+	if err != nil || !e.issuer.Equal(c.Enrolment.Issuer) {
+		e.log.Error("another hub's device left out: this hub does not know the issuer of its enrolment", "error", err)
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all, err := e.known()
+	if err != nil {
+		return err
+	}
+	if user(all, c) != "" || all[entry.DeviceID(c.Device)].enrolledAfter(c.Enrolment.Expires) {
+		return nil
+	}
+	return e.settle(all, c)
+}
+
+// known returns the devices as the folder has them now. e.mu is held.
+func (e *enroller) known() (map[string]known, error) {
+	if err := e.devices.refresh(e.changed); err != nil {
+		return nil, err
+	}
+	return e.devices.snapshot()
+}
+
+// user returns the id of the device that has used c's enrolment, "" where none has.
+func user(all map[string]known, c wire.Claim) string {
+	used := hex.EncodeToString(c.Enrolment.ID[:])
+	for id, k := range all {
+		if slices.Contains(k.Enrolments, used) {
+			return id
+		}
+	}
+	return ""
+}
+
+// settle gives the device its place.
+func (e *enroller) settle(all map[string]known, c wire.Claim) error {
+	id, used := entry.DeviceID(c.Device), hex.EncodeToString(c.Enrolment.ID[:])
 	if err := e.replace(all, c.Enrolment, id); err != nil {
 		return err
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,6 +26,8 @@ import (
 	"gatepost/storage/view"
 	"gatepost/sync/pull"
 	"gatepost/sync/wire"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // office is who issues enrolments for a hub that start is given the lines of.
@@ -140,6 +144,87 @@ func TestEnrol(t *testing.T) {
 	}
 }
 
+// Hubs side by side: an enrolment is used once at all of them, and a gate that one has taken is known to the other, also to
+// one that was away meanwhile.
+func TestEnrolAtTwoHubs(t *testing.T) {
+	nats, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, MaxPayload: wire.MaxBatch + 1<<20,
+	})
+	must(t, err)
+	nats.Start()
+	defer nats.Shutdown()
+	if !nats.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the log's server does not start")
+	}
+	a, b := t.TempDir(), t.TempDir()
+	o, lines := newOffice(t, a)
+	for _, name := range []string{"issuer.pub.pem", "hub.key"} {
+		text, err := os.ReadFile(filepath.Join(a, name))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(b, name), text, 0o600))
+	}
+	lines += fmt.Sprintf("\nengine = %q", nats.ClientURL())
+	first, second := start(t, a, lines), start(t, b, lines)
+	g, other, next := unit(t), unit(t), unit(t)
+	code, swap := o.code(t, "cho-1", nil), o.code(t, "cho-1", nil)
+	knows := func(p *process, g *gate, name string) {
+		t.Helper()
+		until(t, name, func() bool { return p.status(t)[g.id].Name == "cho-1" })
+	}
+
+	first.wantEnrol(t, "first device", g.claim(t, code), 200, "")
+	second.wantEnrol(t, "another device at the other hub", other.claim(t, code), 409, "enrolment")
+	knows(second, g, "the gate at the other hub")
+	g.send(t, second, 2)
+	second.wantEnrol(t, "first device at the other hub", g.claim(t, code), 200, "")
+
+	second.stop(t, syscall.SIGKILL)
+	first.wantEnrol(t, "its successor", next.claim(t, swap), 200, "")
+	second = start(t, b, lines)
+	knows(second, next, "the successor at the hub that was away")
+	if by := second.status(t)[g.id].ReplacedBy; by != next.id {
+		t.Errorf("replaced by %q", by)
+	}
+	next.send(t, second, 1)
+}
+
+// Two hubs are asked at the same moment, and this one is the slower.
+func TestEnrolAtTheSlowerHub(t *testing.T) {
+	o := &office{key: unit(t).key, receipt: unit(t).key.Public().(ed25519.PublicKey)}
+	e, g, winner := tester(t, o), unit(t), unit(t)
+	code := o.code(t, "cho-1", nil)
+	e.first = func(context.Context, string, []byte) ([]byte, error) { return winner.claim(t, code), nil }
+	if err := e.claim(g, t, code); !isProblem(err, wire.ProblemEnrolment) {
+		t.Errorf("the slower one: %v", err)
+	}
+	e.first = func(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("no answer") }
+	if err := e.claim(g, t, code); err == nil || isProblem(err, wire.ProblemEnrolment) {
+		t.Errorf("without an answer: %v", err)
+	}
+	if all := files(t, e.devices.dir); len(all) != 0 {
+		t.Errorf("%q", all)
+	}
+}
+
+// What was used after an enrolment had expired is the later one: a hub that hears of the earlier again changes nothing.
+func TestLearnsNothingOld(t *testing.T) {
+	o := &office{key: unit(t).key, receipt: unit(t).key.Public().(ed25519.PublicKey)}
+	e, g := tester(t, o), unit(t)
+	old := g.claim(t, o.code(t, "cho-1", func(e *wire.Enrolment) { e.Issued, e.Expires = e.Issued.Add(-2*time.Hour), e.Issued.Add(-time.Hour) }))
+	must(t, e.claim(g, t, o.code(t, "cho-2", nil)))
+	must(t, e.learn(old))
+	must(t, e.learn([]byte("no claim")))
+	all, err := e.known()
+	must(t, err)
+	if len(all) != 1 || all[g.id].Name != "cho-2" {
+		t.Errorf("%+v", all)
+	}
+	must(t, e.learn(unit(t).claim(t, o.code(t, "cho-3", func(e *wire.Enrolment) { e.Issued, e.Expires = e.Issued.Add(-2*time.Hour), e.Issued.Add(-time.Hour) }))))
+	if all, err = e.known(); err != nil || len(all) != 2 {
+		t.Errorf("what another hub took in time: %+v, %v", all, err)
+	}
+}
+
 func isProblem(err error, kind string) bool {
 	p := wire.Problem{}
 	return errors.As(err, &p) && p.Type == kind
@@ -251,7 +336,7 @@ func (e *enroller) claim(g *gate, t *testing.T, code []byte) error {
 	t.Helper()
 	c, err := wire.ParseClaim(g.claim(t, code))
 	must(t, err)
-	return e.take(c)
+	return e.take(t.Context(), c, g.claim(t, code))
 }
 
 // A hub that dies between its writes: the device is unknown until the last one, comes again and is taken, once, and the

@@ -83,9 +83,16 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	follow("view", func(ctx context.Context) error { return desk.Follow(ctx, h, v, d.Changed) })
 	follow("fleet", fl.follow)
 	gates := routes(h, own, fl, down, consumers, log)
-	gates.Handle(wire.PathEnrol, &enroller{
+	enrols := &enroller{
 		devices: known, issuer: own.issuer, receipt: own.receipt.Public().(ed25519.PublicKey), now: time.Now, changed: place, state: h.State, log: log,
-	})
+	}
+	if register, err := h.Register(ctx); err != nil {
+		return err
+	} else if register != nil && own.issuer != nil {
+		enrols.first = register.First
+		follow("enrolments of other hubs", func(ctx context.Context) error { return register.Follow(ctx, enrols.learn) })
+	}
+	gates.Handle(wire.PathEnrol, enrols)
 	if err := listen(ctx, g, c, own, pace, hub.Guard(log, gates), d, log); err != nil {
 		return err
 	}
