@@ -176,14 +176,17 @@ func (s *site) under(ctx context.Context, act func(context.Context) error) error
 	defer group.Wait()
 	defer end()
 	coming, enough := context.WithCancel(ctx)
+	crowds, coming := errgroup.WithContext(coming)
+	defer crowds.Wait()
 	defer enough()
 	group.Go(func() error { return s.tend(ctx) })
 	for i, g := range s.gates {
 		group.Go(func() error { return g.send(ctx) })
-		group.Go(func() error { return g.crowd(coming, s.p.Random(uint64(2000+i))) })
+		crowds.Go(func() error { return g.crowd(coming, s.p.Random(uint64(2000+i))) })
 	}
 	err := act(ctx)
 	enough()
+	err = errors.Join(err, crowds.Wait()) // nobody may come behind what drain has seen as sent
 	if err == nil {
 		err = s.drain(ctx)
 	}
