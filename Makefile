@@ -73,8 +73,11 @@ bench-herd: ## 2,000 gates at once after an outage, and 38,181 computed; writes 
 bench-sync: ## what a hub takes in, over its store and others, the pull and the replay; writes docs/PERFORMANCE.md (15 min; SCALE=50 a quick look)
 	@$(GO) run ./cmd/internal/bench/sync $(if $(SCALE),-scale $(SCALE),-update docs/PERFORMANCE.md)
 
+bench-flash: ## what writing a card takes beside bmaptool, on a loop device; writes docs/PERFORMANCE.md
+	@$(GO) build -o bin/gatectl ./cmd/gatectl && $(GO) run ./cmd/internal/bench/flash -update docs/PERFORMANCE.md
+
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal prove-sync bench-journal bench-herd bench-sync clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal prove-sync bench-journal bench-herd bench-sync bench-flash clean
 .DEFAULT_GOAL := help

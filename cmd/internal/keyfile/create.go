@@ -25,7 +25,7 @@ const Authority = "authority"
 
 // Kinds lists what Create makes.
 func Kinds() []string {
-	return []string{"device", "declarer", Authority, "receipt", "publisher", "issuer"}
+	return []string{"device", "declarer", Authority, "receipt", "publisher", "issuer", "maker"}
 }
 
 // Create makes a key of a kind and writes dir/name.key, mode 0600, and dir/name.pub.pem. It makes dir where

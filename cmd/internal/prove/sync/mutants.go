@@ -6,7 +6,8 @@ import (
 	"gatepost/cmd/internal/prove/proof"
 )
 
-// mutant plants the list of bugs, one at a time. The short forms of this very proof must catch them.
+// mutant plants the list of bugs, one at a time. The short forms of this very proof must catch them, or the suite that holds
+// the real store and the simulation's model to the same.
 func mutant(ctx context.Context, p *proof.Run) (proof.Tally, error) {
 	if p.N == 0 { // the tests would run themselves
 		return proof.Tally{}, nil
@@ -42,8 +43,8 @@ var mutations = []proof.Mutation{
 		File: "sync/hub/flight.go",
 		Old:  `	p.msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(prev, 10))`,
 		New:  `	_ = strconv.FormatUint(prev, 10)`,
-		Pkgs: here,
-		Run:  "^TestShort$/^cluster$",
+		Pkgs: []string{"./sync/hub"}, // a short form meets two hubs that write at once by chance
+		Run:  "^TestClusterStore$",
 	},
 	{
 		Name: "take a batch for stored by its sequence alone",
