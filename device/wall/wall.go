@@ -4,10 +4,12 @@
 // Nothing waits here for a better time, and nothing is rewritten later: an entry keeps the time and the
 // trust that were known when it was made, and order comes from the sequence.
 //
-// Two sources are trusted: the operating system while it says that it is synchronised, and the hub's signed time
-// (Tell), which goes on from there by the monotonic clock. The system's is finer and wins while both agree; where they
-// are further apart than two minutes the signed one wins, for anybody on the way can forge what a system synchronises by.
-// Neither may lie before what was trusted earlier. The package does not notice a hub that tells the future.
+// Three sources are trusted: the operating system while it says that it is synchronised, the hub's signed time (Tell), and
+// what a clock with a battery said at the start (Options.Kept), which both go on from there by the monotonic clock. The
+// system's is finer and wins while it agrees with the signed one; where they are further apart than two minutes the signed
+// one wins, for anybody on the way can forge what a system synchronises by. The battery's counts where there is neither.
+// None may lie before what was trusted earlier. The package does not notice a hub, or a battery's clock, that tells the
+// future.
 package wall
 
 import (
@@ -35,6 +37,7 @@ type Clock struct {
 	seen time.Time     // the latest time that was trusted
 	mono time.Duration // of the latest stamp
 	told time.Time     // the hub's time when the clock started; zero until there is one
+	kept time.Time     // the time by a battery when the clock started; zero where there is none
 }
 
 // Options of a Clock. The zero value reads the operating system.
@@ -42,12 +45,16 @@ type Options struct {
 	Now     func() time.Time     // nil: time.Now
 	Elapsed func() time.Duration // since some moment, by a clock that nobody can set; nil: Now's monotonic one
 	Synced  func() bool          // whether Now can be trusted; nil: Kernel
+	Kept    time.Time            // what a clock with a battery says now; zero: nothing that counts
 	Seen    time.Time            // no trusted time may lie before this one: the program's build, the journal's last entry
 }
 
 // New returns a clock that starts now.
 func New(o Options) *Clock {
 	c := &Clock{now: o.Now, elapsed: o.Elapsed, synced: o.Synced, seen: o.Seen}
+	if !o.Kept.Before(o.Seen.Add(-slack)) { // else its battery was changed, or somebody set it back
+		c.kept = o.Kept
+	}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -95,27 +102,38 @@ func (c *Clock) Stamp() entry.Stamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	mono := c.advance()
-	wall, trust := c.trusted(mono)
-	if trust >= entry.TrustClock && wall.After(c.seen) {
+	wall, trust, kept := c.trusted(mono)
+	if trust >= entry.TrustClock && !kept && wall.After(c.seen) { // a battery's clock that is ahead must not keep the hub's out
 		c.seen = wall
 	}
 	return entry.Stamp{Wall: wall.UTC().Truncate(time.Millisecond), Mono: mono.Truncate(time.Millisecond), Trust: trust}
 }
 
-// trusted chooses among the times that are known.
-func (c *Clock) trusted(mono time.Duration) (time.Time, entry.Trust) {
+// Fresh returns the time now by another source than the battery's clock, by which that clock can be set. It reports false
+// while there is none.
+func (c *Clock) Fresh() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall, trust, kept := c.trusted(c.advance())
+	return wall, trust >= entry.TrustClock && !kept
+}
+
+// trusted chooses among the times that are known, and tells whether it took the battery's.
+func (c *Clock) trusted(mono time.Duration) (wall time.Time, trust entry.Trust, kept bool) {
 	now, told := c.now(), c.told.Add(mono)
 	past := now.Before(c.seen.Add(-slack))
 	fits := c.told.IsZero() || told.Sub(now).Abs() <= slack
 	switch {
 	case !past && fits && c.synced():
-		return now, entry.TrustClock
+		return now, entry.TrustClock, false
 	case !c.told.IsZero():
-		return told, entry.TrustNetwork
+		return told, entry.TrustNetwork, false
+	case !c.kept.IsZero():
+		return c.kept.Add(mono), entry.TrustClock, true
 	case past:
-		return now, entry.TrustNone
+		return now, entry.TrustNone, false
 	}
-	return now, entry.TrustSeen
+	return now, entry.TrustSeen, false
 }
 
 // advance returns the time since the clock started.

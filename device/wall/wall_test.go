@@ -171,3 +171,39 @@ func TestMonoGoesOn(t *testing.T) {
 		t.Errorf("mono %v, then %v", a.Mono, b.Mono)
 	}
 }
+
+// A clock with a battery dates entries until something better does, and never what lies before a time that was trusted.
+func TestBatteryDatesAGateWithoutANetwork(t *testing.T) {
+	for what, c := range map[string]struct {
+		kept time.Time
+		want entry.Trust
+	}{
+		"it went on":        {noon, entry.TrustClock},
+		"it was set back":   {noon.AddDate(0, 0, -2), entry.TrustNone},
+		"there is none":     {time.Time{}, entry.TrustNone},
+		"it runs a year on": {noon.AddDate(1, 0, 0), entry.TrustClock},
+	} {
+		b := &board{wall: never, mono: time.Minute}
+		clock := New(Options{
+			Now: func() time.Time { return b.wall }, Elapsed: func() time.Duration { return b.mono },
+			Synced: func() bool { return b.synced }, Seen: noon.Add(-time.Hour), Kept: c.kept,
+		})
+		b.pass(time.Minute)
+		s := clock.Stamp()
+		if s.Trust != c.want || c.want == entry.TrustClock && !s.Wall.Equal(c.kept.Add(time.Minute)) {
+			t.Errorf("%s: %v, trust %v", what, s.Wall, s.Trust)
+		}
+		if at, ok := clock.Fresh(); ok {
+			t.Errorf("%s: the battery's clock is set by its own time, %v", what, at)
+		}
+		if err := clock.Tell(noon.Add(2*time.Minute), 0); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if s := clock.Stamp(); s.Trust != entry.TrustNetwork || !s.Wall.Equal(noon.Add(2*time.Minute)) {
+			t.Errorf("%s: by the hub %v, trust %v", what, s.Wall, s.Trust)
+		}
+		if at, ok := clock.Fresh(); !ok || !at.Equal(noon.Add(2*time.Minute)) {
+			t.Errorf("%s: fresh is %v, %v", what, at, ok)
+		}
+	}
+}
