@@ -178,6 +178,8 @@ type Action struct {
 	Turn   *Turn   `json:"turn,omitempty"`
 	Undo   *Undo   `json:"undo,omitempty"`
 	Leave  *Leave  `json:"leave,omitempty"`
+
+	Dismiss *Dismiss `json:"dismiss,omitempty"`
 }
 
 // An Answer gives a Question's answers by their item ids.
@@ -200,6 +202,11 @@ type Undo struct {
 // A Leave drops a Question without an answer.
 type Leave struct {
 	ID string `json:"id"`
+}
+
+// A Dismiss takes a verdict off its lane's screen before its time: the guard has seen it.
+type Dismiss struct {
+	Lane string `json:"lane"`
 }
 
 // A Gate is what the console shows and drives.

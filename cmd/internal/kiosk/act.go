@@ -52,8 +52,10 @@ func (k *Kiosk) Do(ctx context.Context, a guard.Action) error {
 		return k.undo(ctx, *a.Undo)
 	case a == (guard.Action{Leave: a.Leave}) && a.Leave != nil:
 		return k.leave(*a.Leave)
+	case a == (guard.Action{Dismiss: a.Dismiss}) && a.Dismiss != nil:
+		return k.dismiss(*a.Dismiss)
 	}
-	return errors.New("an action is exactly one of answer, turn, undo, leave")
+	return errors.New("an action is exactly one of answer, turn, undo, leave, dismiss")
 }
 
 var errGone = errors.New("câu hỏi này không còn chờ · this question no longer waits")
@@ -87,6 +89,17 @@ func (k *Kiosk) leave(l guard.Leave) error {
 		return errGone
 	}
 	k.change(func() { delete(k.pending, waiting.Lane) })
+	return nil
+}
+
+// dismiss takes a verdict off its lane's screen, unless that says that the gate is broken. The caller holds turn.
+func (k *Kiosk) dismiss(d guard.Dismiss) error {
+	k.change(func() {
+		if s := k.shown[d.Lane]; s != nil && s.Verdict != entry.Failed {
+			delete(k.shown, d.Lane)
+		}
+	})
+	k.light()
 	return nil
 }
 
