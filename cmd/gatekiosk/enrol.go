@@ -106,7 +106,7 @@ func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.L
 	if err != nil {
 		return err
 	}
-	clock := wall.New(wall.Options{Now: time.Now, Synced: synced, Seen: written})
+	clock := wall.New(wall.Options{Now: time.Now, Synced: synced, Seen: written, Kept: keptTime(c, log)})
 	var simulator kiosk.Simulator
 	lanes, err := openLanes(c, &simulator, log)
 	if err != nil {
@@ -124,6 +124,7 @@ func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.L
 		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(gate, log, simulator.Handler())) })
 		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
 	}
+	runScreen(ctx, g, c, gate, nil, clock, "", log)
 	g.Go(func() error { gate.Run(ctx, store, clock.Stamp); stop(); return nil })
 	log.Info("waiting for an enrolment", "lanes", len(lanes))
 	return g.Wait()

@@ -146,7 +146,7 @@ func TestTimeNeverFallsBehindATrustedEntry(t *testing.T) {
 		{good.AddDate(-1, 0, 1), entry.TrustNone},
 		{good.Add(time.Hour), entry.TrustClock},
 	} {
-		clock, err := newClock(c, j, func() time.Time { return s.at })
+		clock, err := newClock(c, j, func() time.Time { return s.at }, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +25,7 @@ type parts struct {
 	clock   *wall.Clock
 }
 
-func openParts(c *config.Kiosk, e *origin) (p *parts, err error) {
+func openParts(c *config.Kiosk, e *origin, log *slog.Logger) (p *parts, err error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -37,7 +38,7 @@ func openParts(c *config.Kiosk, e *origin) (p *parts, err error) {
 		return nil, err
 	}
 	if p.clock == nil {
-		p.clock, err = newClock(c, p.journal, time.Now)
+		p.clock, err = newClock(c, p.journal, time.Now, keptTime(c, log))
 	}
 	if err == nil {
 		p.memory, err = openMemory(c, p.clock)
@@ -74,8 +75,8 @@ var written = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 // recentEntries is how far back newClock looks for a time that was trusted.
 const recentEntries = 50_000
 
-// newClock trusts no time before the latest that a recent entry was trusted with.
-func newClock(c *config.Kiosk, j *journal.Journal, now func() time.Time) (*wall.Clock, error) {
+// newClock trusts no time before the latest that a recent entry was trusted with. kept is what a clock with a battery says.
+func newClock(c *config.Kiosk, j *journal.Journal, now func() time.Time, kept time.Time) (*wall.Clock, error) {
 	synced, err := wall.ParseSource(c.Venue.Clock)
 	if err != nil {
 		return nil, err
@@ -89,5 +90,5 @@ func newClock(c *config.Kiosk, j *journal.Journal, now func() time.Time) (*wall.
 			seen = e.Wall
 		}
 	}
-	return wall.New(wall.Options{Now: now, Synced: synced, Seen: seen}), nil
+	return wall.New(wall.Options{Now: now, Synced: synced, Seen: seen, Kept: kept}), nil
 }

@@ -45,7 +45,12 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 		return fmt.Errorf("lamps: %w", err)
 	}
 	defer halt()
-	p, err := openParts(c, e)
+	beside, err := openPost(c, log)
+	defer beside.halt()
+	if err != nil {
+		return err
+	}
+	p, err := openParts(c, e, log)
 	if err != nil {
 		return err
 	}
@@ -55,6 +60,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	if err := configure(&o, c, &simulator); err != nil {
 		return err
 	}
+	beside.configure(&o)
 	overlay(&o, l, orders)
 	configured := e.turn(o.Lanes)
 	if e.store != nil {
@@ -90,6 +96,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 		g.Go(func() error { return guard.Serve(ctx, page, guard.Console(k, log, simulator.Handler())) })
 		log.Info("guard's page", "url", "http://"+page.Addr().String()+"/")
 	}
+	beside.run(ctx, g, k, p.clock, linkOf(page, p.device), log)
 	g.Go(func() error { return venue(ctx) })
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), p.key, receipts); return nil })

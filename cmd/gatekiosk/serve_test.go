@@ -39,7 +39,7 @@ func TestTwoPeersWithOneKey(t *testing.T) {
 			text += fmt.Sprintf("[[peer]]\nname = \"gate-%d\"\naddress = \"https://192.0.2.%d:8444\"\nkey = %q\n", i, i+2, filepath.Join(dir, key+".pub.pem"))
 		}
 		c := parse(t, text)
-		p, err := openParts(c, &origin{})
+		p, err := openParts(c, &origin{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestTurnsOutliveANewBeginning(t *testing.T) {
 // The hub's time is known when the gate begins anew, and the hub may be away then.
 func TestHubsTimeOutlivesANewBeginning(t *testing.T) {
 	c, e := parse(t, "venue.clock = \"kernel\"\n"), &origin{}
-	p, err := openParts(c, e)
+	p, err := openParts(c, e, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestHubsTimeOutlivesANewBeginning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err = openParts(c, e); err != nil {
+	if p, err = openParts(c, e, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	defer p.close()

@@ -65,6 +65,7 @@ type Kiosk struct {
 		Stop      string `toml:"stop"`
 		ActiveLow bool   `toml:"active_low"`
 	} `toml:"lamp"`
+	Post
 
 	Zone     *time.Location `toml:"-"`
 	Retain   time.Duration  `toml:"-"`
@@ -103,7 +104,8 @@ clock = "kernel"              # kernel: trusted while the system says that it is
 
 [[lane]]                      # one for each camera or reader, all in one process
 name = "gate-1"
-source = "auto"               # v4l:/dev/video0, files:DIR, wedge:/dev/input/event0, sim:, or auto: a camera, else sim:
+source = "auto"               # v4l:/dev/video0, files:DIR, wedge:/dev/input/event0 or wedge:*Barcode* (a keyboard's name),
+                              # serial:/dev/ttyACM*, sim:, or auto: a camera, else sim:
 direction = "in"              # in or out
 
 [keys]
@@ -143,7 +145,7 @@ go = "17"                     # lines by name or number: green,
 ask = "27"                    # amber,
 stop = "22"                   # red
 active_low = false            # a lamp is lit by a low level
-`
+` + defaultPost
 
 // LoadKiosk reads a kiosk's configuration from a file, and the defaults when file is "".
 func LoadKiosk(file string) (*Kiosk, error) {
@@ -183,6 +185,7 @@ func ParseKiosk(text []byte) (*Kiosk, error) {
 	k.checkLanes(doc)
 	k.checkNetwork(doc)
 	k.checkLAN(doc)
+	k.check(doc)
 	return k, doc.Err()
 }
 
@@ -276,6 +279,7 @@ func (k *Kiosk) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	k.Post.resolve(dir)
 	if k.Keys.Device == "" {
 		k.Keys.Device = filepath.Join(k.Data, "device.key")
 	}

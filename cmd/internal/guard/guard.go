@@ -96,6 +96,7 @@ type State struct {
 	Online   bool       `json:"online"`
 	Uplink   string     `json:"uplink,omitempty"` // why nothing goes up
 	Peers    []Peer     `json:"peers,omitempty"`
+	Lock     *Text      `json:"lock,omitempty"`   // what the turnstile does without power
 	Stick    string     `json:"stick,omitempty"`  // how the USB stick stands that is in
 	Clock    string     `json:"clock"`            // trust of the clock
 	Faults   []string   `json:"faults,omitempty"` // what a person must act on, newest last
@@ -134,6 +135,8 @@ type Shown struct {
 	Reason  entry.Reason  `json:"reason"`
 	Words   Text          `json:"words"`
 	Who     string        `json:"who,omitempty"` // given name, birth year, last three digits
+
+	Direction string `json:"direction,omitempty"`
 }
 
 // Recent is a verdict that was shown, without the person.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ type Lane struct {
 	Open      func(context.Context) (Source, error)
 }
 
-// Options of a Kiosk. Everything is needed but Sealer, without which entries carry no personal part, Enrol and Lamp.
+// Options of a Kiosk. Everything is needed but Sealer, without which entries carry no personal part, and what may be nil or empty.
 type Options struct {
 	Program string // version, for the boot entry
 	Venue   string
@@ -54,6 +55,9 @@ type Options struct {
 	Order   func(raw []byte) error                         // takes an order from a stick; nil: none is taken
 	Enrol   func(text string) (said guard.Said, part bool) // takes parts of enrolments; nil: they are unknown codes
 	Lamp    func(guard.Face) error                         // lights the lamps, after the entry is durable
+	Signal  func(guard.Shown)                              // is told of each verdict then, and waits for nothing; nil: nobody is
+	Lock    *guard.Text                                    // what the turnstile does without power; nil: there is none
+	Note    string                                         // a file that tells the next boot which part hung; "": none does
 	Log     *slog.Logger
 }
 
@@ -77,6 +81,8 @@ type Kiosk struct {
 	uplink  uplink.State
 	stick   string // how the stick in the port stands
 	peers   map[string]guard.Peer
+	writing time.Time // since when the journal has been writing; zero: it is not
+	decided time.Time // when watch last had its turn
 }
 
 const (
@@ -105,20 +111,30 @@ func New(o Options) (*Kiosk, error) {
 
 // Run records the boot and works until ctx ends.
 func (k *Kiosk) Run(ctx context.Context) {
-	k.keep(ctx, entry.Boot{Program: k.Program}) // here and below, a journal that fails tells of itself
+	// Here and below, a journal that fails tells of itself.
+	if before := k.before(); k.kept(ctx, entry.Boot{Program: k.Program, Before: before}) && before != "" {
+		os.Remove(k.Note)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := k.Journal.Scrub(ctx); err != nil && ctx.Err() == nil {
 			k.Log.Error("journal cannot be read whole", "error", err)
 		}
 	})
+	wg.Go(func() { k.runLanes(ctx) })
+	wg.Go(func() { k.watch(ctx) })
+	wg.Wait()
+}
+
+// runLanes works at every lane until ctx ends.
+func (k *Kiosk) runLanes(ctx context.Context) {
+	var wg sync.WaitGroup
 	for _, l := range k.lanes {
 		wg.Go(func() {
 			supervise.Run(ctx, k.Log, "lane "+l.Name, func(ctx context.Context) error { return k.work(ctx, l) },
 				func(err error) { k.setLane(ctx, l, false, err.Error()) })
 		})
 	}
-	wg.Go(func() { k.watch(ctx) })
 	wg.Wait()
 }
 
@@ -142,6 +158,9 @@ func (k *Kiosk) watch(ctx context.Context) {
 			k.Log.Warn("forgotten early", "what", loss)
 		}
 		k.retryJournal(ctx)
+		k.mu.Lock()
+		k.decided = time.Now()
+		k.mu.Unlock()
 		k.tellRepairs(ctx)
 		if s := k.Clock.Stamp(); k.Retain > 0 && s.Trust >= entry.TrustClock && s.Wall.Sub(pruned) > pruneEvery {
 			pruned = s.Wall
@@ -206,7 +225,9 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 		return 0, err
 	}
 	slow := time.AfterFunc(slowWrite, func() { k.setFault("disk", "thẻ nhớ chậm, hãy chờ · the disk is slow: an entry waits") })
+	k.setWriting(time.Now())
 	e, err := k.Journal.Append(ctx, d)
+	k.setWriting(time.Time{})
 	if slow.Stop() { // else the fault stands until a write is in time again
 		k.setFault("disk", "")
 	}
@@ -218,6 +239,18 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 		k.setFault("journal", "")
 	}
 	return e.Seq, nil
+}
+
+func (k *Kiosk) setWriting(since time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.writing = since
+}
+
+// kept is keep, for those who only want to know whether it was.
+func (k *Kiosk) kept(ctx context.Context, body entry.Body) bool {
+	_, err := k.keep(ctx, body)
+	return err == nil
 }
 
 // journalFailed tells the guard that an entry was not kept and, when that is new, the journal itself: a full one has

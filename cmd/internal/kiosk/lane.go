@@ -17,13 +17,15 @@ type Source interface {
 	Close() error
 }
 
-// A camera is a Source that can say whether frames come at all.
+// A camera is a Source that can say whether frames come at all, what ails them, and when anything came.
 type camera interface {
 	Seen() (frames uint64, last time.Time)
+	Trouble() string
+	Beat() time.Time
 }
 
-// frozen is how long a camera may give no frame before the lane counts as broken.
-const frozen = 3 * time.Second
+// noFrames is how long a camera may give no frame before the lane counts as broken.
+const noFrames = 3 * time.Second
 
 // lane is a Lane at work. Its fields below Lane belong to the kiosk's lock.
 type lane struct {
@@ -34,17 +36,23 @@ type lane struct {
 	text   string    // why it is not ok
 	frames uint64    // at the last check
 	moved  time.Time // when frames last grew
+
+	began  time.Time // since when the source is being opened, or the lane is busy with somebody; zero: it is not
+	opened time.Time
 }
 
 // work opens the lane's source and sees to everyone who comes, until the source fails or ctx ends.
 func (k *Kiosk) work(ctx context.Context, l *lane) error {
+	k.busy(l, true)
+	defer k.busy(l, false)
 	source, err := l.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
-	k.change(func() { l.source, l.frames, l.moved = source, 0, time.Now() })
+	k.change(func() { l.source, l.frames, l.moved, l.opened = source, 0, time.Now(), time.Now() })
 	defer k.change(func() { l.source = nil })
+	k.busy(l, false)
 	if _, isCamera := source.(camera); !isCamera {
 		k.setLane(ctx, l, true, "")
 	}
@@ -57,9 +65,21 @@ func (k *Kiosk) work(ctx context.Context, l *lane) error {
 		if err != nil {
 			return err
 		}
+		k.busy(l, true)
 		if texts := k.parts(l, s.Texts); len(texts) > 0 {
 			k.see(ctx, l, texts)
 		}
+		k.busy(l, false)
+	}
+}
+
+// busy notes that the lane is at something that ends soon, if it does not hang.
+func (k *Kiosk) busy(l *lane, busy bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l.began = time.Time{}
+	if busy {
+		l.began = time.Now()
 	}
 }
 
@@ -79,10 +99,10 @@ func (k *Kiosk) checkLane(ctx context.Context, l *lane) {
 	still := time.Since(l.moved)
 	k.mu.Unlock()
 	switch {
-	case still > frozen:
+	case still > noFrames:
 		k.setLane(ctx, l, false, "the camera gives no frames")
 	case frames > 0:
-		k.setLane(ctx, l, true, "")
+		k.setLane(ctx, l, true, cam.Trouble())
 	}
 }
 

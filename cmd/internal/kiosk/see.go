@@ -191,7 +191,7 @@ func (k *Kiosk) show(p passage, stamp entry.Stamp, seq uint64, tag []byte) {
 	words := guard.Words(p.Reason, p.Verdict, p.direction)
 	s := &guard.Shown{
 		Seq: seq, Lane: p.lane, Face: guard.FaceOf(p.Verdict), Verdict: p.Verdict, Reason: p.Reason,
-		Words: words, Who: p.claims.Person.Short(),
+		Words: words, Who: p.claims.Person.Short(), Direction: p.direction.String(),
 	}
 	if hold := guard.Hold(p.Verdict, p.Reason); hold > 0 {
 		time.AfterFunc(hold, func() { k.clear(s) })
@@ -205,6 +205,9 @@ func (k *Kiosk) show(p passage, stamp entry.Stamp, seq uint64, tag []byte) {
 		k.ask(p)
 	})
 	k.light()
+	if k.Signal != nil {
+		k.Signal(*s)
+	}
 }
 
 // clear takes s off its lane's screen, unless another verdict has come.

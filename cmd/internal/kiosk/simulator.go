@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"gatepost/device/sim"
-	"gatepost/scanner"
 )
 
 //go:embed people.txt
@@ -56,11 +55,11 @@ func (s *Simulator) open(lane string, strolling bool) func(context.Context) (Sou
 		if strolling {
 			crowd.Go(func() { strollBy(ctx, cam) })
 		}
-		return eye{scanner.New(cam), func() error {
+		return newEye(cam, func() error {
 			cancel()
 			crowd.Wait()
 			return cam.Close()
-		}}, nil
+		}), nil
 	}
 }
 

@@ -135,6 +135,9 @@ func (s *sheet) inside(r image.Rectangle) image.Rectangle {
 	}
 	r.Min.Y += s.words(r, vi, 6*s.unit, white, left)
 	r.Min.Y += s.words(r, en, 4*s.unit, pale, left)
+	if lock := s.scene.State.Lock; lock != nil {
+		r.Min.Y += s.words(r, lock.VI+" · "+lock.EN, 4*s.unit, pale, left)
+	}
 	return r
 }
 

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"testing"
+
+	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/kiosk"
+	"gatepost/device/sound"
+	"gatepost/device/turnstile"
+	"gatepost/storage/entry"
+
+	"periph.io/x/conn/v3/gpio/gpiotest"
+)
+
+func TestSoundOf(t *testing.T) {
+	for _, c := range []struct {
+		v    entry.Verdict
+		r    entry.Reason
+		d    entry.Direction
+		want sound.Sound
+	}{
+		{entry.Admit, entry.ReasonDeclared, entry.In, sound.In},
+		{entry.Admit, entry.ReasonLeaving, entry.Out, sound.Out},
+		{entry.Refuse, entry.ReasonRefusedAnswer, entry.In, sound.Stop},
+		{entry.Refuse, entry.ReasonExpired, entry.In, sound.Stop}, // as any refusal
+		{entry.Look, entry.ReasonNeedsAnswers, entry.In, sound.Ask},
+		{entry.Look, entry.ReasonDuplicate, entry.In, sound.Already},
+		{entry.Look, entry.ReasonSeveral, entry.In, sound.Single},
+		{entry.Unreadable, entry.ReasonUnknown, entry.In, sound.Again},
+		{entry.Failed, entry.ReasonJournal, entry.In, sound.Broken},
+	} {
+		s := guard.Shown{Face: guard.FaceOf(c.v), Verdict: c.v, Reason: c.r, Direction: c.d.String()}
+		if got := soundOf(s); got != c.want {
+			t.Errorf("%v (%s) sounds as %q, want %q", c.v, c.r, got, c.want)
+		}
+	}
+}
+
+// The turnstile is for those who were admitted at its own lane, and no crowd makes a verdict wait for it.
+func TestSignalOpensForTheAdmitted(t *testing.T) {
+	p := &post{c: parse(t, ""), player: sound.NewPlayer(nil), admit: make(chan uint64, maxAdmitted)}
+	var err error
+	if p.gate, err = turnstile.New(&gpiotest.Pin{}, nil, turnstile.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	p.c.Turnstile.Lane = "gate-1"
+	for _, s := range []guard.Shown{
+		{Seq: 1, Lane: "gate-1", Verdict: entry.Refuse},
+		{Seq: 2, Lane: "gate-2", Verdict: entry.Admit},
+		{Seq: 3, Lane: "gate-1", Verdict: entry.Look},
+		{Seq: 4, Lane: "gate-1", Verdict: entry.Failed},
+	} {
+		p.signal(s)
+	}
+	if len(p.admit) != 0 {
+		t.Errorf("it opens for entry %d", <-p.admit)
+	}
+	for seq := range uint64(2 * maxAdmitted) {
+		p.signal(guard.Shown{Seq: 5 + seq, Lane: "gate-1", Verdict: entry.Admit})
+	}
+	if got := <-p.admit; got != 5 || len(p.admit) != maxAdmitted-1 {
+		t.Errorf("it opens for entry %d and %d more", got, len(p.admit))
+	}
+}
+
+// A gate with nothing beside its camera needs nothing, and one whose chip is missing says so.
+func TestOpenPost(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	p, err := openPost(parse(t, ""), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o kiosk.Options
+	p.configure(&o)
+	if o.Lock != nil {
+		t.Errorf("a lock of no turnstile: %v", o.Lock)
+	}
+	o.Signal(guard.Shown{Verdict: entry.Admit})
+	if err := p.halt(); err != nil {
+		t.Error(err)
+	}
+	p, err = openPost(parse(t, "[gpio]\nchip = \"no-such-chip\"\n[turnstile]\nline = \"1\"\n"), log)
+	if err == nil {
+		t.Error("a chip that is not there was opened")
+	}
+	if err := p.halt(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLinkOf(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, page := range []net.Listener{nil, l} {
+		if got := linkOf(page, "0123456789abcdef"); got != "gatepost:0123456789abcdef" {
+			t.Errorf("page %v: %s", page, got)
+		}
+	}
+}
