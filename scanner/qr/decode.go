@@ -9,23 +9,19 @@ import (
 	"github.com/makiuchi-d/gozxing/qrcode/decoder"
 )
 
-// decode reads one code from its modules, which it changes. The parts of gozxing's decoder are called one by one,
+// correct reads one code from its modules, which it changes. The parts of gozxing's decoder are called one by one,
 // because the whole guesses a charset and fails on those that it does not know.
-func decode(modules *gozxing.BitMatrix) (symbol, error) {
+func (r *Reader) correct(modules *gozxing.BitMatrix) (s symbol, err error) {
+	defer func() {
+		if v := recover(); v != nil { // gozxing indexes arrays by what it reads in the modules
+			r.panics++
+			err = fmt.Errorf("decoder: %v", v)
+		}
+	}()
 	p, err := decoder.NewBitMatrixParser(modules)
 	if err != nil {
 		return symbol{}, fmt.Errorf("look at modules: %w", err)
 	}
-	s, err := read(p)
-	if err == nil {
-		return s, nil
-	}
-	p.Remask()
-	p.SetMirror(true)
-	if _, e := p.ReadFormatInformation(); e != nil {
-		return symbol{}, err
-	}
-	p.Mirror()
 	return read(p)
 }
 

@@ -1,24 +1,40 @@
-// Package qr reads the QR codes in a plane of brightness: every code in view, turned any way, upside down or mirrored.
+// Package qr reads the QR codes in a plane of brightness: every code in view, turned any way, mirrored, light on dark.
+//
+// A picture goes through stages, a file each: pyramid.go makes it smaller step by step and finds thresholds; finder.go finds
+// the squares in a code's corners; group.go puts three together; geometry.go finds how the code lies, by its timing and
+// alignment patterns; sample.go reads the modules; decode.go corrects them, by gozxing's decoder; text.go makes text of them.
 //
 // The text of a code is UTF-8: its bytes are read in the charset that the code declares (ECI), else as UTF-8 if they
 // are valid in it, else as Shift-JIS if valid, else as ISO 8859-1, all segments in order. A code whose error correction
 // does not come out even, or whose segments are malformed, is no code: nothing is guessed.
 //
-// It does not promise to find a code that gozxing's binarisers and finder miss (blur, glare, low contrast, light on dark),
-// nor Micro QR, and it remembers nothing of an earlier frame.
+// It does not promise to read Micro QR, nor a code without one of its finders, and it remembers nothing of an earlier frame.
 package qr
 
 import (
 	"slices"
 
 	"gatepost/scanner/luma"
-
-	"github.com/makiuchi-d/gozxing"
 )
 
 // A Reader reads one plane after the other. It is not safe for concurrent use: a lane has its own.
 type Reader struct {
 	panics uint64
+	tries  int // codes that were sampled in this picture
+
+	levels, used []level
+	doubled      []byte
+	row          []uint64
+	edges        []int32
+	finders      []finder
+	codes        []area // that were read in this picture
+	corners      []corner
+	top, left    timing
+	sizes        []size
+	marks        []mark
+	patch        []float32
+	scores       []float32
+	grid         grid
 }
 
 // New returns a Reader.
@@ -30,33 +46,120 @@ func (r *Reader) Panics() uint64 { return r.panics }
 // Read returns the texts of the codes in p, each once, none of them empty. A text that several codes share out
 // (structured append) is joined where all of them are in view; otherwise each code's piece is a text.
 func (r *Reader) Read(p *luma.Plane) []string {
-	for _, binarizer := range []func(gozxing.LuminanceSource) gozxing.Binarizer{
-		gozxing.NewHybridBinarizer,         // a threshold of its own a block: shadows, screens
-		gozxing.NewGlobalHistgramBinarizer, // one for the whole picture: large modules that fill a block
-	} {
-		if t := texts(r.symbols(p, binarizer)); len(t) > 0 {
-			return t
-		}
-	}
-	return nil
+	return texts(r.symbols(p))
 }
 
-func (r *Reader) symbols(p *luma.Plane, binarizer func(gozxing.LuminanceSource) gozxing.Binarizer) (found []symbol) {
+func (r *Reader) symbols(p *luma.Plane) (found []symbol) {
 	defer func() {
-		if recover() != nil { // gozxing indexes arrays by what it measures in the picture
+		if recover() != nil { // a plane that lies about its size
 			r.panics++
 			found = nil
 		}
 	}()
-	source, err := gozxing.NewPlanarYUVLuminanceSource(p.Pix, p.Stride, p.Height, 0, 0, p.Width, p.Height, false)
-	if err != nil {
-		return nil
+	r.used = r.pyramid(p)
+	r.finders, r.codes, r.tries = r.finders[:0], r.codes[:0], 0
+	read := func(fs []finder, c *corner) bool {
+		return r.locate(fs, c, func(v view, n int) bool {
+			s, ok := r.decode(v, n, r.lens(c.size, fs[c.at[0]].light))
+			if ok {
+				found = append(found, s)
+				r.cover(v, n, c.size)
+			}
+			return ok
+		})
 	}
-	m, err := binarizer(source).GetBlackMatrix()
-	if err != nil { // too little contrast
-		return nil
+	// From the coarsest level on: what is read on one need not be looked at on a finer one, which takes longer.
+	for i := len(r.used) - 1; i >= 0; i-- {
+		before := len(r.finders)
+		r.search(&r.used[i], float32(int(1)<<i))
+		if len(r.finders) == before {
+			continue
+		}
+		fs := r.best(bestFinders)
+		r.corners = group(fs, r.corners)
+		for i := range r.corners {
+			if c := &r.corners[i]; !fs[c.at[0]].taken && !fs[c.at[1]].taken && !fs[c.at[2]].taken {
+				read(fs, c)
+			}
+		}
 	}
-	return find(m)
+	if len(found) == 0 {
+		r.pairs(r.best(bestFinders), read)
+	}
+	return found
+}
+
+// maxTries bounds how many codes are sampled in a picture, since a poster may be full of what looks like one.
+const maxTries = 100
+
+// ways are how a grid's modules are parted into dark and light, the likeliest first.
+var ways = [...]struct {
+	points, reach int
+	sharp         float32
+}{
+	{1, 4, .15},
+	{9, 4, .15}, {9, 2, .15}, {9, 7, .15},
+	{9, 4, 0}, {9, 4, .25}, {9, 2, 0}, {9, 7, .25},
+}
+
+// moves are by how many modules the fourth corner of a code without alignment patterns is moved, the nearest first.
+var moves = [...]point{
+	{.5, 0}, {-.5, 0}, {0, .5}, {0, -.5}, {.5, .5}, {-.5, -.5}, {.5, -.5}, {-.5, .5},
+	{1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 1}, {-1, -1}, {1, -1}, {-1, 1},
+}
+
+// decode reads the code of n modules a side that lies as v says.
+func (r *Reader) decode(v view, n int, k lens) (symbol, bool) {
+	if r.tries++; r.tries > maxTries {
+		return symbol{}, false
+	}
+	v = r.refine(v, n, k)
+	points, promising := 0, false
+	for _, way := range ways {
+		if way.points != points {
+			points = way.points
+			r.grid.sample(&v, n, k, points)
+		}
+		r.grid.part(way.reach, way.sharp)
+		s, ok, likely := r.try()
+		if ok {
+			return s, true
+		}
+		promising = promising || likely
+	}
+	if promising && n == 21 {
+		return r.shift(v, n, k)
+	}
+	return symbol{}, false
+}
+
+// shift reads a code that has no alignment pattern, so that its fourth corner is where the others say, or near.
+func (r *Reader) shift(v view, n int, k lens) (symbol, bool) {
+	far := float32(n) - 3.5
+	var marks [4]mark
+	for i, m := range [4]point{{3.5, 3.5}, {far, 3.5}, {3.5, far}, {far, far}} {
+		marks[i] = mark{m.x, m.y, v.at(m.x, m.y), 1}
+	}
+	for _, move := range moves {
+		marks[3].p = v.at(far+move.x, far+move.y)
+		moved := least(marks[:], v)
+		r.grid.sample(&moved, n, k, 9)
+		r.grid.part(4, .15)
+		if s, ok, _ := r.try(); ok {
+			return s, true
+		}
+	}
+	return symbol{}, false
+}
+
+// try decodes the grid as it is parted. likely tells that it is a code all the same.
+func (r *Reader) try() (s symbol, ok, likely bool) {
+	m := r.grid.matrix()
+	if m == nil {
+		return s, false, false
+	}
+	s, err := r.correct(m)
+	return s, err == nil, true
 }
 
 func texts(found []symbol) []string {

@@ -46,7 +46,7 @@ type set struct{ index, count, parity int }
 
 // parse reads the segments in the data codewords of a code of that version, 1 to 40.
 func parse(codewords []byte, version int) (symbol, error) {
-	p := parser{bits: bits{data: codewords}, version: version}
+	p := parser{bits: bitStream{data: codewords}, version: version}
 	for p.bits.left() >= 4 {
 		mode := p.bits.take(4)
 		if mode == modeEnd {
@@ -60,7 +60,7 @@ func parse(codewords []byte, version int) (symbol, error) {
 }
 
 type parser struct {
-	bits    bits
+	bits    bitStream
 	version int
 	charset encoding.Encoding // the last ECI's; nil where none was declared
 	fnc1    bool
@@ -266,15 +266,15 @@ func decoded(b []byte, charset encoding.Encoding) string {
 	return strings.ToValidUTF8(string(u), string(utf8.RuneError))
 }
 
-// bits takes numbers from a string of bits, the highest first. Past the end it gives zeros and err tells.
-type bits struct {
+// A bitStream takes numbers from a string of bits, the highest first. Past the end it gives zeros and err tells.
+type bitStream struct {
 	data []byte
 	at   int // in bits
 }
 
-func (b *bits) left() int { return 8*len(b.data) - b.at }
+func (b *bitStream) left() int { return 8*len(b.data) - b.at }
 
-func (b *bits) take(n int) int {
+func (b *bitStream) take(n int) int {
 	v := 0
 	for range n {
 		v <<= 1
@@ -286,7 +286,7 @@ func (b *bits) take(n int) int {
 	return v
 }
 
-func (b *bits) err() error {
+func (b *bitStream) err() error {
 	if b.left() < 0 {
 		return errShort
 	}
