@@ -50,13 +50,16 @@ fuzz: ## every fuzz target for FUZZ_TIME
 pictures: ## the README's pictures, from the demo in a browser
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 
-prove: prove-camera prove-gpio prove-journal prove-sync ## every long proof
+prove: prove-camera prove-gpio prove-post prove-journal prove-sync ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
 
 prove-gpio: ## the lamps on real GPIO lines (gpio-sim in an arm64 VM)
 	buildroot/test/gpio.sh
+
+prove-post: ## the guard's post: lamps, turnstile, screen, readers, battery's clock and watchdog, in an arm64 VM
+	buildroot/test/post.sh
 
 prove-journal: ## the journal against kills, failing calls, power cuts, damage and planted bugs (N=2 twice as much, PARTS="cut kill")
 	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove -n $(or $(N),1) $(PARTS)
@@ -79,5 +82,5 @@ bench-flash: ## what writing a card takes beside bmaptool, on a loop device; wri
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-journal prove-sync bench-journal bench-herd bench-sync bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-journal prove-sync bench-journal bench-herd bench-sync bench-flash clean
 .DEFAULT_GOAL := help

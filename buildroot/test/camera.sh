@@ -4,41 +4,19 @@
 proof=prove-camera
 # shellcheck source=vm.sh
 source "$(dirname "$0")/vm.sh"
+# shellcheck source=hub.sh
+source "$here/hub.sh"
 
 host qemu-system-arm:qemu-system-aarch64 cpio:cpio kmod:depmod openssl:openssl
 machine
 gate=$work/root/gate
-mkdir -p "$gate/declarers" "$work/devices" "$work/bin"
 
 say "building"
-(cd "$root" && CGO_ENABLED=0 go build -o "$work/bin/" ./cmd/gatehub ./cmd/gatectl) || fail "the project does not build"
+gate_and_hub "$gate"
 rootfs "$work/root" "$here/camera/init"
 modules "$work/root" vivid virtio_net virtio_pci
 build "$work/root" ./cmd/gatekiosk ./buildroot/test/feeder
 
-# key KIND makes a key of that kind in $work/keys.
-key() { "$work/bin/gatectl" keygen -kind "$1" -out "$work/keys" >/dev/null; }
-for kind in device declarer authority receipt; do key $kind; done
-cp "$work/keys/device.pub.pem" "$work/devices/"
-cp "$work/keys/declarer.pub.pem" "$gate/declarers/"
-cp "$work"/keys/{device.key,authority.pub.pem,receipt.pub.pem} "$gate/"
-
-# The machine reaches the host's loopback at 10.0.2.2.
-port=$((20000 + RANDOM % 20000))
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=Gatepost proof" \
-	-addext "subjectAltName=IP:10.0.2.2,IP:127.0.0.1" -keyout "$work/hub.key" -out "$work/hub.pem" 2>/dev/null ||
-	fail "openssl makes no certificate"
-cp "$work/hub.pem" "$gate/ca.pem"
-cat >"$work/gatehub.toml" <<END
-schema = 1
-data = "hub"
-listen = "127.0.0.1:$port"
-pages = ""
-devices = "devices"
-receipt_key = "keys/receipt.key"
-tls_cert = "hub.pem"
-tls_key = "hub.key"
-END
 cat >"$gate/gatekiosk.toml" <<END
 schema = 1
 data = "data"
@@ -49,23 +27,9 @@ clock = "system"
 name = "gate-1"
 source = "v4l:/dev/camera"
 direction = "in"
-[keys]
-device = "device.key"
-authority = "authority.pub.pem"
-declarers = "declarers"
-[uplink]
-hub = "https://10.0.2.2:$port"
-ca = "ca.pem"
-receipt_key = "receipt.pub.pem"
-interval = "5s"
+$(to_hub)
 END
 
-# declaration NAME YEAR SIGNS prints a signed declaration of an invented person.
-declaration() {
-	"$work/bin/gatectl" declare -form covid-2021 -key "$work/keys/declarer.key" -name "$1" -year "$2" -tail "$2" \
-		-answer travel=no -answer "signs=$3" -answer case=no -answer abroad=no -answer contact=no
-}
-person() { printf '%s\t%s\t%s\n' "$@"; }
 {
 	person admit declared "$(declaration 'Nguyễn Văn A' 1985 no)"
 	person look needs-answers '001190000017||Trần Thị Bích|02031990|Nữ|Thôn Mẫu, Xã Mẫu|05062022'
@@ -81,15 +45,12 @@ unreadable unknown -
 admit declared Phạm Thị Thử
 END
 
-"$work/bin/gatehub" -config "$work/gatehub.toml" >"$work/hub.log" 2>&1 &
-hub=$!
+run_hub
 say "booting kernel $kv"
 boot "$work/root" "$work/vm.log" -netdev user,id=net -device virtio-net-pci,netdev=net,romfile=
 finish "$work/vm.log" "$work/hub.log"
 
-"$work/bin/gatectl" pull -hub "https://127.0.0.1:$port" -ca "$work/hub.pem" -token "$work/hub/token" \
-	-devices "$work/devices" -key "$work/keys/authority.key" >"$work/pulled" 2>"$work/pull.log" ||
-	fail "nothing could be pulled: $(cat "$work/pull.log")"
+pulled >"$work/pulled"
 go run "$here/camera/passages.go" <"$work/pulled" >"$work/passages" || fail "what was pulled cannot be read"
 diff "$work/expected" "$work/passages" || fail "the pull has other passages than people at the gate (<)"
 if grep -rqaE 'Nguyễn|NGUYỄN|Trần|Phạm' "$work/hub" "$work/hub.log" "$work/vm.log"; then

@@ -116,12 +116,12 @@ pack() {
 	(cd "$1" && find . | cpio -o -H newc --quiet --owner 0:0 | gzip -1) >"$2"
 }
 
-# boot DIR LOG [QEMU ARGUMENT…] packs DIR and boots it in the background, its console going to LOG. The process is $vm.
+# boot DIR LOG [QEMU ARGUMENT…], with $append for the kernel, packs DIR and boots it in the background, its console going to LOG. The process is $vm.
 boot() {
 	local dir=$1 log=$2; shift 2
 	pack "$dir" "$dir.gz"
 	timeout -k 10 "$limit" qemu-system-aarch64 -M virt -cpu cortex-a53 -accel tcg -m 512 -nodefaults -display none -serial stdio -no-reboot \
-		-kernel "$kernel"/boot/vmlinuz-* -initrd "$dir.gz" -append "console=ttyAMA0 quiet panic=-1 now=$(date +%s)" \
+		-kernel "$kernel"/boot/vmlinuz-* -initrd "$dir.gz" -append "console=ttyAMA0 quiet panic=-1 vt.global_cursor_default=0 now=$(date +%s) ${append-}" \
 		"$@" </dev/null >"$log" 2>&1 &
 	vm=$!
 }
@@ -138,9 +138,9 @@ finish() {
 }
 
 # $work is a folder for this run. It and every process of ours are gone at the end; with KEEP=1 the folder stays.
-vm='' hub='' work=$(mktemp -d)
+vm='' hub='' helper='' work=$(mktemp -d)
 cleanup() {
-	for p in $vm $hub; do kill "$p" 2>/dev/null || true; done
+	for p in $vm $hub $helper; do kill "$p" 2>/dev/null || true; done
 	[ -n "${KEEP-}" ] || rm -rf "$work"
 }
 trap cleanup EXIT

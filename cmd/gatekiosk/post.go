@@ -288,6 +288,6 @@ func feed(ctx context.Context, c *config.Kiosk, k *kiosk.Kiosk, log *slog.Logger
 	}
 	defer dog.Close()
 	log.Info("watchdog", "bound", dog.Bound, "made the last reset", dog.Bit())
-	k.Guarded(ctx, dog, dog.Bound/4)
+	k.Guarded(ctx, dog, dog.Bound/4, c.Hung)
 	return nil
 }

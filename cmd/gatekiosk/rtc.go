@@ -29,8 +29,8 @@ func keptTime(c *config.Kiosk, log *slog.Logger) time.Time {
 }
 
 const (
-	setRTC   = time.Minute     // how often a better time is looked for
-	driftRTC = 2 * time.Second // how far the battery's clock may be off
+	setRTC   = 10 * time.Second // how often a better time is looked for
+	driftRTC = 2 * time.Second  // how far the battery's clock may be off
 )
 
 // keepRTC sets the clock with a battery by a better one, whenever there is one and it is off.

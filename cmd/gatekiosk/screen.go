@@ -101,6 +101,7 @@ func runTouch(ctx context.Context, pattern string, sizes <-chan [2]int, taps cha
 			return err
 		}
 		defer panel.Close()
+		log.Info("touch panel", "node", path, "width", size[0], "height", size[1])
 		for {
 			at, err := panel.Next(ctx)
 			if err != nil {

@@ -304,6 +304,11 @@ func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, o
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
 		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(p.clock, log),
 	}
+	if now := p.clock.Stamp(); now.Trust >= entry.TrustClock { // the system's clock, by which certificates are checked, may be wrong
+		o.Since = now.Wall
+	} else {
+		o.Since = p.clock.Seen()
+	}
 	if orders != nil {
 		o.Orders = orders
 	}

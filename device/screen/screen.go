@@ -41,21 +41,32 @@ func Open(path string, turn int) (*Screen, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open screen: %w", err)
 	}
-	defer file.Close() // the mapping stays
+	s, err := mapScreen(file, turn)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("screen %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// mapScreen keeps the file open: a driver that copies what was drawn (virtio, SPI panels) does so only for an open one.
+func mapScreen(file *os.File, turn int) (*Screen, error) {
 	l, err := query(file)
 	if err != nil {
-		return nil, fmt.Errorf("screen %s: %w", path, err)
+		return nil, err
+	}
+	if err := l.check(); err != nil {
+		return nil, err
 	}
 	mem, err := unix.Mmap(int(file.Fd()), 0, l.offset+l.stride*l.height, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("map screen: %w", err)
+		return nil, fmt.Errorf("map: %w", err)
 	}
 	s, err := newScreen(l, mem, turn)
 	if err != nil {
-		unix.Munmap(mem)
-		return nil, err
+		return nil, errors.Join(err, unix.Munmap(mem))
 	}
-	s.close = func() error { return unix.Munmap(mem) }
+	s.close = func() error { return errors.Join(unix.Munmap(mem), file.Close()) }
 	return s, nil
 }
 
@@ -78,12 +89,27 @@ func newScreen(l layout, mem []byte, turn int) (*Screen, error) {
 // image/draw is quick.
 func (s *Screen) Canvas() draw.Image { return s.canvas }
 
-// Flush shows what was drawn.
-func (s *Screen) Flush() {
-	for y := range s.layout.height {
+// Flush shows what was drawn in r.
+func (s *Screen) Flush(r image.Rectangle) {
+	from, to := s.rows(r.Intersect(s.canvas.Rect))
+	for y := from; y < to; y++ {
 		start, step := s.row(y)
 		s.layout.write(s.mem[y*s.layout.stride:], s.canvas.Pix, start, step)
 	}
+}
+
+// rows returns which rows of the framebuffer, to but not with the second, hold r.
+func (s *Screen) rows(r image.Rectangle) (from, to int) {
+	h := s.layout.height
+	switch s.turn {
+	case 90:
+		return r.Min.X, r.Max.X
+	case 180:
+		return h - r.Max.Y, h - r.Min.Y
+	case 270:
+		return h - r.Max.X, h - r.Min.X
+	}
+	return r.Min.Y, r.Max.Y
 }
 
 // row returns where in the canvas's pixels row y of the framebuffer begins, and how far it is to the next pixel.

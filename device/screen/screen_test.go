@@ -58,7 +58,7 @@ func TestColours(t *testing.T) {
 		if s.at(2, 1) != 0 {
 			t.Error("it is seen before the flush")
 		}
-		s.Flush()
+		s.Flush(s.Canvas().Bounds())
 		if got := s.at(2, 1); got != c.want || s.at(1, 1) != 0 || s.at(2, 0) != 0 {
 			t.Errorf("%v at %d bits is %#x, want %#x", c.c, c.l.bits, got, c.want)
 		}
@@ -81,13 +81,14 @@ func TestTurns(t *testing.T) {
 						t.Fatalf("turned by %d, %d,%d is %v", turn, x, y, p)
 					}
 					s.Canvas().Set(p.X, p.Y, white)
-					s.Flush()
+					s.Flush(image.Rectangle{p, p.Add(image.Pt(1, 1))})
 					for i := range 15 {
 						if got := s.at(i%5, i/5); got != 0 != (i == y*5+x) {
 							t.Errorf("turned by %d, %v is %#x at %d,%d", turn, p, got, i%5, i/5)
 						}
 					}
 					s.Canvas().Set(p.X, p.Y, black)
+					s.Flush(s.Canvas().Bounds())
 				}
 			}
 		}
@@ -97,7 +98,7 @@ func TestTurns(t *testing.T) {
 func TestCloseIsBlack(t *testing.T) {
 	s := open(t, sized(xrgb, 4, 4, 0), 0)
 	s.Canvas().Set(1, 1, color.White)
-	s.Flush()
+	s.Flush(image.Rect(-5, -5, 99, 99))
 	if err := s.Close(); err != nil || s.at(1, 1) != 0 {
 		t.Errorf("%#x stays, %v", s.at(1, 1), err)
 	}
@@ -158,7 +159,7 @@ func BenchmarkFlush(b *testing.B) {
 					b.Fatal(err)
 				}
 				for b.Loop() {
-					s.Flush()
+					s.Flush(s.Canvas().Bounds())
 				}
 			})
 		}

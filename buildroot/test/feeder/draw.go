@@ -16,8 +16,23 @@ const (
 	black, white, plaster = 30, 225, 150 // luma
 )
 
-// wall returns a bare wall, a byte of luma a pixel.
-func wall() []byte { return bytes.Repeat([]byte{plaster}, width*height) }
+// wall returns a bare wall with a door in it, a byte of luma a pixel.
+func wall() []byte {
+	picture := bytes.Repeat([]byte{plaster}, width*height)
+	for y := height / 4; y < height; y++ {
+		for x := width / 16; x < width/8; x++ {
+			picture[y*width+x] = black
+		}
+	}
+	return picture
+}
+
+// shimmer changes a few pixels by the least there is, each time others: a sensor never gives the same picture twice.
+func shimmer(picture []byte, n int) {
+	for i := n % 7; i < len(picture); i += 7 {
+		picture[i] ^= 1
+	}
+}
 
 // draw returns a picture of text as a QR code before the wall; no text leaves the wall bare.
 func draw(text string) ([]byte, error) {

@@ -39,7 +39,8 @@ func feed(input, output string) error {
 	go read(pictures, broken) // ends with standard input, or with the program
 	fmt.Println("ready")
 	picture := wall()
-	for {
+	for n := 0; ; n++ {
+		shimmer(picture, n)
 		select {
 		case picture = <-pictures:
 		case err := <-broken:

@@ -54,10 +54,11 @@ type Post struct {
 	Watchdog struct {
 		Device  string `toml:"device"`
 		Timeout string `toml:"timeout"`
+		Hung    string `toml:"hung"`
 	} `toml:"watchdog"`
 
 	Pulse, Wait time.Duration `toml:"-"` // of the turnstile
-	Dog         time.Duration `toml:"-"` // Watchdog.Timeout
+	Dog, Hung   time.Duration `toml:"-"` // of the watchdog
 }
 
 const defaultPost = `
@@ -102,6 +103,7 @@ bus = -1                      # the I2C bus of a DS3231, 1 for /dev/i2c-1; -1: n
 [watchdog]
 device = ""                   # /dev/watchdog; empty: none
 timeout = "15s"               # the board is reset when it is not fed for so long
+hung = "30s"                  # and it is not fed when a lane, the journal or the decisions show no sign of life for so long
 `
 
 func (p *Post) check(doc *strict.Doc) {
@@ -115,6 +117,7 @@ func (p *Post) check(doc *strict.Doc) {
 	p.Pulse = duration("turnstile.pulse", p.Turnstile.Pulse, 10*time.Millisecond)
 	p.Wait = duration("turnstile.wait", p.Turnstile.Wait, p.Pulse)
 	p.Dog = duration("watchdog.timeout", p.Watchdog.Timeout, time.Second)
+	p.Hung = duration("watchdog.hung", p.Watchdog.Hung, time.Second)
 	if t := p.Screen.Turn; t%90 != 0 || t < 0 || t > 270 {
 		doc.Fault("screen.turn", "%d is none of 0, 90, 180 and 270", t)
 	}

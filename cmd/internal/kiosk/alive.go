@@ -9,23 +9,20 @@ import (
 	"gatepost/storage/durable"
 )
 
-// maxStill is how long a part of the gate may show no sign of life before it counts as hung. A part that failed has shown
-// one: gone is a state, and no reset mends it.
-const maxStill = 30 * time.Second
-
 // A Dog is a watchdog: the board is reset unless Feed is called often enough.
 type Dog interface {
 	Feed() error
 }
 
-// Guarded feeds the dog every so often until ctx ends, but not while a part of the gate hangs. Which one that was, the boot
-// entry after the reset says.
-func (k *Kiosk) Guarded(ctx context.Context, dog Dog, every time.Duration) {
+// Guarded feeds the dog every so often until ctx ends, but not while a part of the gate hangs: when it shows no sign of life
+// for longer than patience. A part that failed has shown one, for gone is a state, and no reset mends it. Which part hung,
+// the boot entry after the reset says.
+func (k *Kiosk) Guarded(ctx context.Context, dog Dog, every, patience time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	told := ""
 	for {
-		hung := k.hung(time.Now())
+		hung := k.hung(time.Now(), patience)
 		if hung != told {
 			k.tellHung(hung)
 			told = hung
@@ -65,11 +62,11 @@ func (k *Kiosk) before() string {
 	return fmt.Sprintf("hung: %.100q", note)
 }
 
-// hung returns the part that has shown no sign of life for too long, the cause before what it stops; "" when all live.
-func (k *Kiosk) hung(now time.Time) string {
+// hung returns the part that has shown no sign of life for longer than patience, the cause before what it stops; "" when all live.
+func (k *Kiosk) hung(now time.Time, patience time.Duration) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	still := func(since time.Time) bool { return !since.IsZero() && now.Sub(since) > maxStill }
+	still := func(since time.Time) bool { return !since.IsZero() && now.Sub(since) > patience }
 	if still(k.writing) {
 		return "journal"
 	}

@@ -13,6 +13,8 @@ import (
 	"gatepost/storage/entry"
 )
 
+const maxStill = 30 * time.Second
+
 // stuck is a Source that can be made to hang.
 type stuck struct {
 	hang chan struct{} // closed: it hangs no more
@@ -32,7 +34,7 @@ func (s *stuck) Beat() time.Time           { return s.beat }
 // hungIs waits until the kiosk says that a part hangs, or until two minutes have gone.
 func hungIs(b *bench, want string) bool {
 	for range 120 {
-		if b.hung(time.Now()) == want {
+		if b.hung(time.Now(), maxStill) == want {
 			return true
 		}
 		time.Sleep(time.Second)
@@ -63,7 +65,7 @@ func TestHung(t *testing.T) {
 				}
 				go func() { defer close(ended); b.runLanes(ctx) }()
 				if !hungIs(b, want) {
-					t.Errorf("nothing hangs: %q", b.hung(time.Now()))
+					t.Errorf("nothing hangs: %q", b.hung(time.Now(), maxStill))
 				}
 				stop()
 				undo()
@@ -77,7 +79,7 @@ func TestAJournalThatHangsIsTheCause(t *testing.T) {
 	b := newBench(t)
 	long := time.Now().Add(-time.Minute)
 	b.writing, b.decided = long, long
-	if got := b.hung(time.Now()); got != "journal" {
+	if got := b.hung(time.Now(), maxStill); got != "journal" {
 		t.Errorf("%q hangs", got)
 	}
 }
@@ -92,7 +94,7 @@ func TestGoneIsNotHung(t *testing.T) {
 		go func() { defer close(ended); b.runLanes(ctx) }()
 		for range 90 {
 			time.Sleep(time.Second)
-			if got := b.hung(time.Now()); got != "" {
+			if got := b.hung(time.Now(), maxStill); got != "" {
 				t.Fatalf("%q hangs", got)
 			}
 		}
@@ -117,7 +119,7 @@ func TestNextBootNamesWhatHung(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var d dog
 		ended := make(chan struct{})
-		go func() { defer close(ended); b.Guarded(ctx, &d, time.Second) }()
+		go func() { defer close(ended); b.Guarded(ctx, &d, time.Second, maxStill) }()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		fed := d

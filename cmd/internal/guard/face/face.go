@@ -10,6 +10,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"reflect"
 	"slices"
 	"time"
 
@@ -69,6 +70,10 @@ type Painter struct {
 	fonts fonts
 	link  string // the text of code
 	code  *image.Gray
+
+	last  Scene // that Update painted, without its view
+	areas []Area
+	live  image.Rectangle // where its view is; empty: nowhere
 }
 
 // New returns a painter.
@@ -79,6 +84,22 @@ func New() (*Painter, error) {
 	}
 	return &Painter{fonts: f}, nil
 }
+
+// Update paints a scene over all of dst, where it paints nothing else in between, and returns the part that is new: while
+// nothing changes within a second but what the camera sees, that alone is painted.
+func (p *Painter) Update(dst draw.Image, scene Scene) image.Rectangle {
+	still := scene
+	still.View, still.Now = nil, scene.Now.Truncate(time.Second)
+	if scene.View != nil && !p.live.Empty() && reflect.DeepEqual(still, p.last) {
+		(&sheet{Image: dst, Painter: p, scene: scene, unit: unit(dst)}).view(p.live)
+		return p.live
+	}
+	p.live = image.Rectangle{}
+	p.areas, p.last = p.Paint(dst, scene), still
+	return dst.Bounds()
+}
+
+func unit(dst draw.Image) int { return max(1, min(dst.Bounds().Dx(), dst.Bounds().Dy())/100) }
 
 // A sheet is a picture being drawn.
 type sheet struct {
@@ -94,7 +115,7 @@ type sheet struct {
 // Paint draws a scene over all of dst and returns what can be touched, the uppermost last.
 func (p *Painter) Paint(dst draw.Image, scene Scene) []Area {
 	b := dst.Bounds()
-	s := &sheet{Image: dst, Painter: p, scene: scene, unit: max(1, min(b.Dx(), b.Dy())/100)}
+	s := &sheet{Image: dst, Painter: p, scene: scene, unit: unit(dst)}
 	rest := s.footer(b)
 	shown := s.shown()
 	switch {

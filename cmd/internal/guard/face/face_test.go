@@ -328,6 +328,16 @@ func TestAnySize(t *testing.T) {
 }
 
 func BenchmarkPaint(b *testing.B) {
+	b.Run("view", func(b *testing.B) {
+		p, err := New()
+		if err != nil {
+			b.Fatal(err)
+		}
+		dst := image.NewRGBA(wide)
+		for b.Loop() {
+			p.Update(dst, calm())
+		}
+	})
 	for name, s := range pictures() {
 		b.Run(name, func(b *testing.B) {
 			p, err := New()

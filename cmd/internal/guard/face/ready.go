@@ -30,6 +30,7 @@ func (s *sheet) ready(r image.Rectangle) {
 		view.Max.Y = in.Min.Y + min(in.Dy()*54/100, in.Dx()*3/4)
 		side.Min.Y = view.Max.Y + 2*s.unit
 	}
+	s.live = view
 	s.view(view)
 	side = s.directions(side)
 	side.Min.Y += s.words(side, "Giơ mã QR trước máy ảnh", 8*s.unit, white, left)

@@ -10,10 +10,10 @@ import (
 	"gatepost/cmd/internal/guard"
 )
 
-// A Screen shows what was drawn on its canvas at each Flush.
+// A Screen shows what was drawn on a part of its canvas at each Flush.
 type Screen interface {
 	Canvas() draw.Image
-	Flush()
+	Flush(image.Rectangle)
 }
 
 // Options of Run. Those that are nil or empty leave away what they are for.
@@ -46,8 +46,7 @@ func (p *Painter) Run(ctx context.Context, gate guard.Gate, screen Screen, o Opt
 		if o.View != nil {
 			scene.View = o.View()
 		}
-		areas := p.Paint(screen.Canvas(), scene)
-		screen.Flush()
+		screen.Flush(p.Update(screen.Canvas(), scene))
 		wait := slow
 		if scene.View != nil && len(scene.State.Shown) == 0 {
 			wait = live
@@ -57,7 +56,7 @@ func (p *Painter) Run(ctx context.Context, gate guard.Gate, screen Screen, o Opt
 		case <-changed:
 		case <-time.After(wait):
 		case at := <-o.Touches:
-			scene.touch(ctx, gate, areas, at, o.Log)
+			scene.touch(ctx, gate, p.areas, at, o.Log)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package face
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"image"
@@ -56,8 +57,8 @@ type glass struct {
 	flushed int
 }
 
-func (g *glass) Canvas() draw.Image { return g.RGBA }
-func (g *glass) Flush()             { g.flushed++ }
+func (g *glass) Canvas() draw.Image    { return g.RGBA }
+func (g *glass) Flush(image.Rectangle) { g.flushed++ }
 
 // play runs a screen over a gate and lets f touch it.
 func play(t *testing.T, s Scene, f func(g *gate, screen *glass, touch func(x, y int))) {
@@ -163,4 +164,40 @@ func TestVerdictIsDrawnAtOnce(t *testing.T) {
 			t.Errorf("the screen's corner is %v", got)
 		}
 	})
+}
+
+// A part that is painted alone looks as if all had been painted.
+func TestUpdatePaintsWhatIsNew(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := calm()
+	dst := image.NewRGBA(wide)
+	if got := p.Update(dst, s); got != wide {
+		t.Errorf("first %v is new", got)
+	}
+	s.View = image.NewGray(image.Rect(0, 0, 160, 120))
+	part := p.Update(dst, s)
+	if part.Empty() || part.Dx() > wide.Dx()*2/3 {
+		t.Errorf("for another view %v is new", part)
+	}
+	if want, _ := paint(t, wide, s); !bytes.Equal(dst.Pix, want.Pix) {
+		t.Error("the view is painted differently alone")
+	}
+	for what, change := range map[string]func(){
+		"a second":  func() { s.Now = s.Now.Add(time.Second) },
+		"the state": func() { s.State.Saved++ },
+		"no view":   func() { s.View = nil },
+		"a verdict": func() { s.State.Shown = pictures()["go"].State.Shown },
+	} {
+		p.Update(dst, s)
+		change()
+		if got := p.Update(dst, s); got != wide {
+			t.Errorf("%s: only %v is new", what, got)
+		}
+		if want, _ := paint(t, wide, s); !bytes.Equal(dst.Pix, want.Pix) {
+			t.Errorf("%s: not all is painted", what)
+		}
+	}
 }
