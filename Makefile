@@ -50,7 +50,7 @@ fuzz: ## every fuzz target for FUZZ_TIME
 pictures: ## the README's pictures, from the demo in a browser
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 
-prove: prove-camera prove-gpio prove-post prove-journal prove-sync ## every long proof
+prove: prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
@@ -67,6 +67,9 @@ prove-journal: ## the journal against kills, failing calls, power cuts, damage a
 prove-sync: ## the way from gate to puller against kills, power cuts, lost disks, bad networks and planted bugs (N=2, PARTS="cluster power")
 	@$(GO) build -o bin/prove-sync ./cmd/internal/prove/sync && exec bin/prove-sync -n $(or $(N),1) $(PARTS)
 
+prove-scan: ## every frame of scanner/qr/scene against its floor (2 min), and the pictures of ../shared/corpus
+	GATEPOST_EVERY=1 $(GO) test -count=1 -v -run 'TestFrames|TestCorpus' ./scanner/qr | grep -vE '^ *=== '
+
 bench-journal: ## what an entry costs beside a raw write, SQLite and plain bbolt; writes docs/PERFORMANCE.md
 	@$(GO) run ./cmd/internal/bench/journal -update docs/PERFORMANCE.md
 
@@ -76,11 +79,17 @@ bench-herd: ## 2,000 gates at once after an outage, and 38,181 computed; writes 
 bench-sync: ## what a hub takes in, over its store and others, the pull and the replay; writes docs/PERFORMANCE.md (15 min; SCALE=50 a quick look)
 	@$(GO) run ./cmd/internal/bench/sync $(if $(SCALE),-scale $(SCALE),-update docs/PERFORMANCE.md)
 
+bench-scan: ## reads and time beside zxing-cpp, ZBar and gozxing; writes docs/PERFORMANCE.md (20 min; EVERY=6 a quick look, DIRS="folder…" of PGM files)
+	@command -v g++ >/dev/null && echo '#include <zbar.h>' | g++ -E -x c++ - >/dev/null 2>&1 && echo '#include <ZXing/ReadBarcode.h>' | g++ -std=c++17 -E -x c++ - >/dev/null 2>&1 || \
+	  { echo "make bench-scan needs: apt-get install g++ libzxing-dev libzbar-dev"; exit 1; }
+	@mkdir -p bin && g++ -O2 -std=c++17 -o bin/bench-zxing scanner/qr/bench/zxing.cpp -lZXing && g++ -O2 -std=c++17 -o bin/bench-zbar scanner/qr/bench/zbar.cpp -lzbar
+	@$(GO) run ./cmd/internal/bench/scan $(if $(EVERY),-every $(EVERY),-update docs/PERFORMANCE.md) $(DIRS)
+
 bench-flash: ## what writing a card takes beside bmaptool, on a loop device; writes docs/PERFORMANCE.md
 	@$(GO) build -o bin/gatectl ./cmd/gatectl && $(GO) run ./cmd/internal/bench/flash -update docs/PERFORMANCE.md
 
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-journal prove-sync bench-journal bench-herd bench-sync bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-flash clean
 .DEFAULT_GOAL := help

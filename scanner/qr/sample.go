@@ -152,8 +152,6 @@ const (
 	minFrame       = .75 // of the modules that are known
 )
 
-const ()
-
 // matrix returns the modules for the decoder, with format and version as they must be, or nil where they are no code.
 func (g *grid) matrix() *gozxing.BitMatrix {
 	word, mirrored, wrong := g.format()

@@ -74,7 +74,7 @@ func (r *Reader) locate(fs []finder, c *corner, try func(v view, n int) bool) bo
 	if !c.framed(fs, k) {
 		return false
 	}
-	var o, a, b = fs[c.at[0]].point(), fs[c.at[1]].point(), fs[c.at[2]].point()
+	o, a, b := fs[c.at[0]].point(), fs[c.at[1]].point(), fs[c.at[2]].point()
 	// Row and column 6 run three modules beside the lines between the middles.
 	beside := func(p, way point) point { return point{p.x + 3*way.x, p.y + 3*way.y} }
 	r.top.read(k, beside(o, c.b[0]), beside(a, c.b[1]))
