@@ -34,7 +34,7 @@ func (r *Reader) pairs(fs []finder, try func(fs []finder, c *corner) bool) {
 // third tries the six places at which the third finder can be.
 func (r *Reader) third(a, b finder, try func(fs []finder, c *corner) bool) bool {
 	x, y := b.x-a.x, b.y-a.y
-	three := [3]finder{a, b}
+	r.three = [3]finder{a, b}
 	for _, p := range [6]struct {
 		at     point
 		corner [3]int
@@ -54,9 +54,8 @@ func (r *Reader) third(a, b finder, try func(fs []finder, c *corner) bool) bool 
 		if !ok {
 			continue
 		}
-		three[2] = finder{at.x, at.y, (a.wide + b.wide) / 2, (a.high + b.high) / 2, a.light, 1, false}
-		c, ok := fit(three[:], p.corner)
-		if ok && try(three[:], &c) {
+		r.three[2] = finder{at.x, at.y, (a.wide + b.wide) / 2, (a.high + b.high) / 2, a.light, 1, false}
+		if r.corner, ok = fit(r.three[:], p.corner); ok && try(r.three[:], &r.corner) {
 			return true
 		}
 	}

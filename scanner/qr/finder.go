@@ -26,7 +26,10 @@ const (
 func (r *Reader) search(l *level, scale float32) {
 	r.row = grow(r.row, (l.w+63)/64)
 	r.edges = grow(r.edges, l.w+8)
-	step := 3
+	step := 4
+	if r.small {
+		step = 2
+	}
 	if scale > 1 {
 		step = 2
 	}
@@ -39,8 +42,9 @@ func (r *Reader) search(l *level, scale float32) {
 			if c < minMiddle || c <= e[2]-e[1] || c <= e[4]-e[3] || c <= e[1]-e[0] || c <= e[5]-e[4] {
 				continue
 			}
-			if whole := e[5] - e[0]; 7*c < 2*whole-9 || 7*c > 4*whole+9 {
-				continue
+			whole := e[5] - e[0]
+			if 7*c < 2*whole-9 || 7*c > 4*whole+9 || 28*max(e[1]-e[0], e[2]-e[1], e[4]-e[3], e[5]-e[4]) > 7*whole+39 {
+				continue // rings would say so too, and takes longer
 			}
 			if r.known(float32(e[0])*scale, float32(e[5])*scale, (float32(y)+.5)*scale) {
 				continue

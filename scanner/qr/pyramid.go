@@ -40,7 +40,7 @@ func (r *Reader) pyramid(p *luma.Plane) []level {
 	}
 	first := &r.levels[0]
 	first.w, first.h, first.stride, first.pix = p.Width, p.Height, p.Stride, p.Pix
-	if p.Width <= maxSmall && p.Height <= maxSmall {
+	if r.small = p.Width <= maxSmall && p.Height <= maxSmall; r.small {
 		first.double(p, &r.doubled)
 	}
 	n := 1
@@ -75,18 +75,24 @@ func (l *level) halve(from *level) {
 		b := from.pix[(2*y+1)*from.stride:][:from.w]
 		to := l.pix[y*l.stride:][:l.w]
 		x := 0
-		for ; x+4 <= l.w; x += 4 {
-			u := binary.LittleEndian.Uint64(a[2*x:])
-			v := binary.LittleEndian.Uint64(b[2*x:])
-			s := u&evenBytes + u>>8&evenBytes + v&evenBytes + v>>8&evenBytes + 0x0002000200020002
-			s = s >> 2 & evenBytes
-			s = (s | s>>8) & 0x0000ffff0000ffff
-			binary.LittleEndian.PutUint32(to[x:], uint32(s|s>>16))
+		for ; x+8 <= l.w; x += 8 {
+			u, v := a[2*x:2*x+16], b[2*x:2*x+16]
+			left := means(binary.LittleEndian.Uint64(u), binary.LittleEndian.Uint64(v))
+			right := means(binary.LittleEndian.Uint64(u[8:]), binary.LittleEndian.Uint64(v[8:]))
+			binary.LittleEndian.PutUint64(to[x:x+8], left|right<<32)
 		}
 		for ; x < l.w; x++ {
 			to[x] = byte((int(a[2*x]) + int(a[2*x+1]) + int(b[2*x]) + int(b[2*x+1]) + 2) / 4)
 		}
 	}
+}
+
+// means returns the means of 2 x 2 of eight pixels each of two rows, four bytes.
+func means(a, b uint64) uint64 {
+	s := a&evenBytes + a>>8&evenBytes + b&evenBytes + b>>8&evenBytes + 0x0002000200020002
+	s = s >> 2 & evenBytes
+	s = (s | s>>8) & 0x0000ffff0000ffff
+	return (s | s>>16) & 0xffffffff
 }
 
 // measure sets the thresholds of l, of which half is the next level: a block of l is 4 x 4 pixels there.
@@ -96,13 +102,22 @@ func (l *level) measure(half *level) {
 	l.threshold = grow(l.threshold, l.bw*l.bh)
 	for by := range l.bh {
 		sums := l.sums[by*l.bw:][:l.bw]
-		for bx := range sums {
+		rows := half.pix[4*by*half.stride:]
+		bx := 0
+		for ; bx+1 < len(sums); bx += 2 {
 			var s uint64
 			for k := range 4 {
-				v := uint64(binary.LittleEndian.Uint32(half.pix[(4*by+k)*half.stride+4*bx:]))
-				s += v&0x00ff00ff + v>>8&0x00ff00ff
+				v := binary.LittleEndian.Uint64(rows[k*half.stride+4*bx:])
+				s += v&evenBytes + v>>8&evenBytes
 			}
-			sums[bx] = int32(s&0xffff + s>>16)
+			s += s >> 16
+			sums[bx], sums[bx+1] = int32(s&0xffff), int32(s>>32&0xffff)
+		}
+		for ; bx < len(sums); bx++ {
+			sums[bx] = 0
+			for k := range 16 {
+				sums[bx] += int32(rows[k/4*half.stride+4*bx+k%4])
+			}
 		}
 	}
 	for by := range l.bh {

@@ -23,12 +23,15 @@ type Reader struct {
 	tries  int // codes that were sampled in this picture
 
 	levels, used []level
+	small        bool // the picture was doubled
 	doubled      []byte
 	row          []uint64
 	edges        []int32
 	finders      []finder
 	codes        []area // that were read in this picture
 	corners      []corner
+	three        [3]finder // two of them and one that was not found by itself,
+	corner       corner    // and their corner
 	top, left    timing
 	sizes        []size
 	marks        []mark
