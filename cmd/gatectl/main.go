@@ -36,7 +36,7 @@ func commands() []command {
 		{"declare", "-form ID -key FILE -name … -year … …", "signs a declaration and prints its code", declare},
 		{"verify", "[-trust DIR] [-policy FILE] [-at TIME] [-hex]", "judges texts of codes, one a line, in JSON", verify},
 		{"form", "check FILE… | sign -key FILE FILE…", "explains forms and their faults, or signs them", formCommand},
-		{"read", "[-reps N] [-manifest M.tsv | FILE…]", "reads the codes in pictures, and what that costs", read},
+		{"read", "[-reps N] [-manifest M.tsv | -explain PNG] FILE…", "reads the codes in pictures, and what that costs", read},
 		{"check", "[-receipt-key FILE] DIR", "reads a kiosk's whole journal and tells whether it is sound", check},
 		{"salvage", "DIR NEW", "copies what can be read of a damaged journal", salvage},
 		{"demo", "[-for 20s] [-camera SOURCE] [-page ADDRESS]", "shows the whole gate on this machine", runDemo},

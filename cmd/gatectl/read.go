@@ -22,11 +22,15 @@ import (
 )
 
 const readHelp = `usage: gatectl read [-reps N] [-manifest M.tsv | FILE…]
+       gatectl read -explain PICTURE.png FILE
 
 Reads the QR codes in pictures (PGM, PNG, JPEG). One line a picture and rotation, parted by tabs: file, rotation,
 width, height, median and minimum CPU in microseconds, and the texts in hex, joined by |, or - if there is none.
 A manifest's line is: file, expected text in hex or !, rotations such as 0,90 (counter-clockwise); its files are
 looked up beside it. CPU is what the whole process spent from the picture in memory to its texts.
+
+-explain draws what the reader saw of one picture: circles are what looks like the squares in a code's corners, frames are codes
+that were looked at, green when they were read, and dots what each module was taken for.
 
 `
 
@@ -47,6 +51,7 @@ func read(ctx context.Context, e env, args []string) int {
 	fs := newFlags("read", readHelp)
 	reps := fs.Int("reps", 1, "how often each picture is read")
 	manifest := fs.String("manifest", "", "a list of pictures")
+	drawing := fs.String("explain", "", "draw what the reader saw of one picture into this PNG `file`")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
 	}
@@ -55,6 +60,12 @@ func read(ctx context.Context, e env, args []string) int {
 	}
 	if (*manifest == "") == (fs.NArg() == 0) {
 		return misused(e, fs, "want either -manifest or files")
+	}
+	if *drawing != "" {
+		if *manifest != "" || fs.NArg() != 1 {
+			return misused(e, fs, "-explain takes one picture")
+		}
+		return explainPicture(e, *drawing, fs.Arg(0))
 	}
 	shots, err := listShots(*manifest, fs.Args())
 	if errors.Is(err, errManifest) {

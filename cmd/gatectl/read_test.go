@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"image/png"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -141,5 +142,50 @@ func TestQuarterTurnIsCounterClockwise(t *testing.T) {
 	p := &luma.Plane{Width: 3, Height: 2, Stride: 4, Pix: []byte{1, 2, 3, 0, 4, 5, 6}}
 	if q := quarterTurn(p); q.Width != 2 || q.Height != 3 || !slices.Equal(q.Pix, []byte{3, 6, 2, 5, 1, 4}) {
 		t.Errorf("turned: %+v", q)
+	}
+}
+
+// A drawing has the code's frame in green, and none where there is no code.
+func TestReadExplain(t *testing.T) {
+	dir := readFolder(t)
+	explain := func(args ...string) (out, errs string, code int) {
+		var o, e bytes.Buffer
+		code = run(t.Context(), env{nil, &o, &e}, append([]string{"read"}, args...))
+		return o.String(), e.String(), code
+	}
+	for name, want := range map[string]bool{"a.pgm": true, "blank.pgm": false} {
+		drawing := filepath.Join(dir, name+".png")
+		out, errs, code := explain("-explain", drawing, filepath.Join(dir, name))
+		if code != exitOK || errs != "" || strings.Contains(out, ": read\n") != want {
+			t.Errorf("%s: %d, %q, %s", name, code, out, errs)
+		}
+		f, err := os.Open(drawing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := png.Decode(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		green := 0
+		for y := range m.Bounds().Dy() {
+			for x := range m.Bounds().Dx() {
+				if r, g, b, _ := m.At(x, y).RGBA(); r == 0 && g>>8 == 200 && b == 0 {
+					green++
+				}
+			}
+		}
+		if (green > 500) != want || m.Bounds().Dx() < 1000 {
+			t.Errorf("%s: %d points are green of %v", name, green, m.Bounds())
+		}
+	}
+	for _, args := range [][]string{{"-explain", "x.png"}, {"-explain", "x.png", "-manifest", "m.tsv"}, {"-explain", "x.png", "a", "b"}} {
+		if _, _, code := explain(args...); code != exitUsage {
+			t.Errorf("%v: %d", args, code)
+		}
+	}
+	if _, errs, code := explain("-explain", filepath.Join(dir, "no", "x.png"), filepath.Join(dir, "a.pgm")); code != exitFail || errs == "" {
+		t.Error("a drawing that cannot be written:", code, errs)
 	}
 }

@@ -20,7 +20,8 @@ import (
 // A Reader reads one plane after the other. It is not safe for concurrent use: a lane has its own.
 type Reader struct {
 	panics uint64
-	tries  int // codes that were sampled in this picture
+	tries  int          // codes that were sampled in this picture
+	trace  *Explanation // nil but for Explain
 
 	levels, used []level
 	small        bool // the picture was doubled
@@ -131,11 +132,14 @@ var moves = [...]point{
 }
 
 // decode reads the code of n modules a side that lies as v says.
-func (r *Reader) decode(v view, n int, k lens) (symbol, bool) {
+func (r *Reader) decode(v view, n int, k lens) (s symbol, ok bool) {
 	if r.tries++; r.tries > maxTries {
-		return symbol{}, false
+		return s, false
 	}
 	v = r.refine(v, n, k)
+	if r.trace != nil {
+		defer func() { r.trace.note(&v, &r.grid, ok) }()
+	}
 	points, promising := 0, false
 	for _, way := range ways {
 		if way.points != points {
@@ -143,8 +147,8 @@ func (r *Reader) decode(v view, n int, k lens) (symbol, bool) {
 			r.grid.sample(&v, n, k, points)
 		}
 		r.grid.part(way.reach, way.sharp)
-		s, ok, likely := r.try()
-		if ok {
+		var likely bool
+		if s, ok, likely = r.try(); ok {
 			return s, true
 		}
 		promising = promising || likely

@@ -251,3 +251,25 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// An explanation has each module where it is, and says what it was taken for.
+func TestExplain(t *testing.T) {
+	for _, w := range []int{280, 400} { // the smaller picture is doubled
+		p := blank(w, 280)
+		draw(t, p, 40, 20, card)
+		e := New().Explain(p)
+		equal(t, e.Texts, []string{card})
+		if len(e.Codes) != 1 || !e.Codes[0].Read || len(e.Finders) < 3 {
+			t.Fatalf("%d finders, %d codes", len(e.Finders), len(e.Codes))
+		}
+		c := e.Codes[0]
+		for i, m := range c.Modules {
+			if dark := p.Pix[int(m[1])*p.Stride+int(m[0])] < 100; dark != c.Dark[i] {
+				t.Fatalf("module %d at %v: dark %v, taken for %v", i, m, dark, c.Dark[i])
+			}
+		}
+		if want := [2]float32{40 + 16, 20 + 16}; hypot(point{c.Corners[0][0], c.Corners[0][1]}, point{want[0], want[1]}) > 2 {
+			t.Errorf("the corner is at %v, want %v", c.Corners[0], want)
+		}
+	}
+}
