@@ -2,7 +2,7 @@
 //
 //	shot serve MONITOR LISTEN DIR     takes a picture into DIR/NAME.png at each request for /NAME?RRGGBB, once it is of that
 //	                                  ground, or /NAME?code, once there is a code on it
-//	shot check FILE ground RRGGBB     the picture's upper right corner has that colour
+//	shot check FILE ground RRGGBB     the picture has that colour at its edges
 //	shot check FILE code TEXT         a QR code on it says that
 //
 // MONITOR is the address of QEMU's monitor.
@@ -43,17 +43,18 @@ func run(args []string) error {
 	return errors.New("usage: shot serve MONITOR LISTEN DIR | shot check FILE ground|code WANT")
 }
 
-// patience is how long a picture may take to be of its ground: an emulated processor draws slowly.
-const patience = 20 * time.Second
+// patience is how long a picture may take to be what is waited for: an emulated processor draws slowly, and a green face
+// stands for a second, of several people.
+const patience = 90 * time.Second
 
 func serve(monitor, listen, dir string) error {
 	var one sync.Mutex
 	return http.ListenAndServe(listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		one.Lock()
-		defer one.Unlock()
 		file := filepath.Join(dir, filepath.Base(r.URL.Path)+".png")
 		for until := time.Now().Add(patience); ; {
+			one.Lock()
 			err := shoot(monitor, file)
+			one.Unlock()
 			if err == nil {
 				err = awaited(file, r.URL.RawQuery)
 			}
@@ -65,6 +66,7 @@ func serve(monitor, listen, dir string) error {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
+			time.Sleep(100 * time.Millisecond) // the machine draws meanwhile
 		}
 	}))
 }
@@ -77,6 +79,9 @@ func awaited(file, want string) error {
 	picture, err := load(file)
 	if err == nil {
 		_, err = code(picture)
+	}
+	if err == nil && ground(picture) == torn {
+		err = errors.New("it is being drawn")
 	}
 	return err
 }
@@ -144,8 +149,21 @@ func load(file string) (image.Image, error) {
 	return png.Decode(f)
 }
 
+// torn is the ground of a picture that is half of one face and half of another.
+const torn = "torn"
+
+// ground returns the colour at a picture's edges, above the line at its foot.
 func ground(picture image.Image) string {
-	r, g, b, _ := picture.At(picture.Bounds().Max.X-3, picture.Bounds().Min.Y+2).RGBA()
+	b := picture.Bounds()
+	above, below := colour(picture, b.Max.X-3, b.Min.Y+2), colour(picture, b.Min.X+2, b.Min.Y+b.Dy()*85/100)
+	if above != below {
+		return torn
+	}
+	return above
+}
+
+func colour(picture image.Image, x, y int) string {
+	r, g, b, _ := picture.At(x, y).RGBA()
 	return fmt.Sprintf("%02x%02x%02x", r>>8, g>>8, b>>8)
 }
 

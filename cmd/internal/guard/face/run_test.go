@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,11 +55,11 @@ func (g *gate) set(s guard.State) {
 // glass is a screen that counts what it showed.
 type glass struct {
 	*image.RGBA
-	flushed int
+	flushed atomic.Int32
 }
 
 func (g *glass) Canvas() draw.Image    { return g.RGBA }
-func (g *glass) Flush(image.Rectangle) { g.flushed++ }
+func (g *glass) Flush(image.Rectangle) { g.flushed.Add(1) }
 
 // play runs a screen over a gate and lets f touch it.
 func play(t *testing.T, s Scene, f func(g *gate, screen *glass, touch func(x, y int))) {
@@ -152,10 +153,10 @@ func TestTouches(t *testing.T) {
 // A verdict is drawn as soon as the gate has it, and a screen at rest is drawn five times a second for its picture.
 func TestVerdictIsDrawnAtOnce(t *testing.T) {
 	play(t, calm(), func(g *gate, screen *glass, _ func(x, y int)) {
-		before := screen.flushed
+		before := screen.flushed.Load()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if n := screen.flushed - before; n < 4 || n > 6 {
+		if n := screen.flushed.Load() - before; n < 4 || n > 6 {
 			t.Errorf("%d pictures in a second", n)
 		}
 		g.set(pictures()["go"].State)
