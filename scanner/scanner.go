@@ -2,7 +2,8 @@
 //
 // A text is told once for as long as it stays in view, and anew after it was out of view for a second. What a frame
 // shows never stops it: a broken frame, or a panic while one is decoded, is a frame with no code. Only the camera's
-// own errors end a Next, and what to do about those is the caller's.
+// own errors end a Next, and what to do about those is the caller's. Frames that come while one is read are the camera's to
+// drop: it delivers the newest, so a lane never falls behind.
 package scanner
 
 import (
@@ -47,7 +48,7 @@ type Scanner struct {
 
 // New returns a Scanner of cam, which stays the caller's to close.
 func New(cam Camera) *Scanner {
-	return &Scanner{cam: cam, read: qr.New().Read, last: map[string]time.Time{}}
+	return &Scanner{cam: cam, read: qr.NewTracker().Read, last: map[string]time.Time{}}
 }
 
 // Next blocks until a frame holds at least one text that was not in view within the last second by the frames' own

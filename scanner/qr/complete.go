@@ -10,8 +10,8 @@ const (
 	minPattern = .45 // likeness of a third finder's pattern
 )
 
-// pairs calls try with the corners that two finders and a third one make that was not found by itself, until one is good.
-func (r *Reader) pairs(fs []finder, try func(fs []finder, c *corner) bool) {
+// pairs reads a code of which two finders were found and the third was not.
+func (r *Reader) pairs(fs []finder) {
 	tried := 0
 	for i := range fs {
 		for j := range fs[:i] {
@@ -24,7 +24,7 @@ func (r *Reader) pairs(fs []finder, try func(fs []finder, c *corner) bool) {
 			if tried++; tried > maxPairs {
 				return
 			}
-			if r.third(a, b, try) {
+			if r.third(a, b) {
 				return
 			}
 		}
@@ -32,7 +32,7 @@ func (r *Reader) pairs(fs []finder, try func(fs []finder, c *corner) bool) {
 }
 
 // third tries the six places at which the third finder can be.
-func (r *Reader) third(a, b finder, try func(fs []finder, c *corner) bool) bool {
+func (r *Reader) third(a, b finder) bool {
 	x, y := b.x-a.x, b.y-a.y
 	r.three = [3]finder{a, b}
 	for _, p := range [6]struct {
@@ -55,7 +55,7 @@ func (r *Reader) third(a, b finder, try func(fs []finder, c *corner) bool) bool 
 			continue
 		}
 		r.three[2] = finder{at.x, at.y, (a.wide + b.wide) / 2, (a.high + b.high) / 2, a.light, 1, false}
-		if r.corner, ok = fit(r.three[:], p.corner); ok && try(r.three[:], &r.corner) {
+		if r.corner, ok = fit(r.three[:], p.corner); ok && r.attempt(r.three[:], &r.corner) {
 			return true
 		}
 	}

@@ -58,8 +58,8 @@ func (r *Reader) search(l *level, scale float32) {
 
 // known tells whether what may be a finder in a row of level 0 lies in a code that was read.
 func (r *Reader) known(from, to, y float32) bool {
-	for i := range r.codes {
-		a := &r.codes[i]
+	for i := range r.areas {
+		a := &r.areas[i]
 		if !a.hides((to - from) / 7) {
 			continue
 		}

@@ -115,7 +115,7 @@ type area struct {
 func (r *Reader) cover(v view, n int, size float32) {
 	far := float32(n)
 	a := area{[4]point{v.at(0, 0), v.at(far, 0), v.at(far, far), v.at(0, far)}, size}
-	r.codes = append(r.codes, a)
+	r.areas = append(r.areas, a)
 	for i := range r.finders {
 		f := &r.finders[i]
 		if from, to := a.row(f.y); f.x >= from && f.x <= to && a.hides(f.size()) {

@@ -29,7 +29,8 @@ type Reader struct {
 	row          []uint64
 	edges        []int32
 	finders      []finder
-	codes        []area // that were read in this picture
+	found        []code // in this picture
+	areas        []area // where those are
 	corners      []corner
 	three        [3]finder // two of them and one that was not found by itself,
 	corner       corner    // and their corner
@@ -39,6 +40,8 @@ type Reader struct {
 	patch        []float32
 	scores       []float32
 	grid         grid
+	fuses        bool // unread codes are kept
+	unread       []blurred
 }
 
 // New returns a Reader.
@@ -50,29 +53,33 @@ func (r *Reader) Panics() uint64 { return r.panics }
 // Read returns the texts of the codes in p, each once, none of them empty. A text that several codes share out
 // (structured append) is joined where all of them are in view; otherwise each code's piece is a text.
 func (r *Reader) Read(p *luma.Plane) []string {
-	return texts(r.symbols(p))
+	r.guard(func() {
+		r.begin(p)
+		r.searchAll()
+	})
+	return texts(r.found)
 }
 
-func (r *Reader) symbols(p *luma.Plane) (found []symbol) {
+// guard calls do, and takes what panics in it for a picture without a code: a plane may lie about its size.
+func (r *Reader) guard(do func()) {
 	defer func() {
-		if recover() != nil { // a plane that lies about its size
+		if recover() != nil {
 			r.panics++
-			found = nil
+			r.found = r.found[:0]
 		}
 	}()
+	do()
+}
+
+// begin makes r ready for another picture.
+func (r *Reader) begin(p *luma.Plane) {
+	r.found, r.finders, r.areas, r.unread, r.tries = r.found[:0], r.finders[:0], r.areas[:0], r.unread[:0], 0
 	r.used = r.pyramid(p)
-	r.finders, r.codes, r.tries = r.finders[:0], r.codes[:0], 0
-	read := func(fs []finder, c *corner) bool {
-		return r.locate(fs, c, func(v view, n int) bool {
-			s, ok := r.decode(v, n, r.lens(c.size, fs[c.at[0]].light))
-			if ok {
-				found = append(found, s)
-				r.cover(v, n, c.size)
-			}
-			return ok
-		})
-	}
-	// From the coarsest level on: what is read on one need not be looked at on a finer one, which takes longer.
+}
+
+// searchAll finds the codes in the picture. It begins on the coarsest level: what is read there need not be looked at on a finer
+// one, which takes longer.
+func (r *Reader) searchAll() {
 	for i := len(r.used) - 1; i >= 0; i-- {
 		before := len(r.finders)
 		r.search(&r.used[i], float32(int(1)<<i))
@@ -83,14 +90,35 @@ func (r *Reader) symbols(p *luma.Plane) (found []symbol) {
 		r.corners = group(fs, r.corners)
 		for i := range r.corners {
 			if c := &r.corners[i]; !fs[c.at[0]].taken && !fs[c.at[1]].taken && !fs[c.at[2]].taken {
-				read(fs, c)
+				r.attempt(fs, c)
 			}
 		}
 	}
-	if len(found) == 0 {
-		r.pairs(r.best(bestFinders), read)
+	if len(r.found) == 0 {
+		r.pairs(r.best(bestFinders))
 	}
-	return found
+}
+
+// attempt reads the code at a corner, if there is one.
+func (r *Reader) attempt(fs []finder, c *corner) bool {
+	light := fs[c.at[0]].light
+	return r.locate(fs, c, func(v view, n int) bool {
+		s, ok := r.decode(&v, n, r.lens(c.size, light))
+		if ok {
+			r.found = append(r.found, code{s, v, n, c.size, light})
+			r.cover(v, n, c.size)
+		}
+		return ok
+	})
+}
+
+// A code is one that was read, and how it lies.
+type code struct {
+	symbol
+	view  view
+	n     int     // modules a side
+	size  float32 // pixels a module
+	light bool    // light on dark
 }
 
 // maxTries bounds how many codes are sampled in a picture, since a poster may be full of what looks like one.
@@ -131,32 +159,35 @@ var moves = [...]point{
 	{-1, 1},
 }
 
-// decode reads the code of n modules a side that lies as v says.
-func (r *Reader) decode(v view, n int, k lens) (s symbol, ok bool) {
+// decode reads the code of n modules a side that lies as v says, which it makes more exact.
+func (r *Reader) decode(v *view, n int, k lens) (s symbol, ok bool) {
 	if r.tries++; r.tries > maxTries {
 		return s, false
 	}
-	v = r.refine(v, n, k)
+	*v = r.refine(*v, n, k)
 	if r.trace != nil {
-		defer func() { r.trace.note(&v, &r.grid, ok) }()
+		defer func() { r.trace.note(v, &r.grid, ok) }()
 	}
 	points, promising := 0, false
 	for _, way := range ways {
 		if way.points != points {
 			points = way.points
-			r.grid.sample(&v, n, k, points)
+			r.grid.sample(v, n, k, points)
 		}
 		r.grid.part(way.reach, way.sharp)
 		var likely bool
-		if s, ok, likely = r.try(); ok {
+		if s, ok, likely = r.solve(); ok {
 			return s, true
 		}
 		promising = promising || likely
 	}
 	if promising && n == 21 {
-		return r.shift(v, n, k)
+		s, ok = r.shift(*v, n, k)
 	}
-	return symbol{}, false
+	if promising && !ok && r.fuses {
+		r.keep(v, k)
+	}
+	return s, ok
 }
 
 // shift reads a code that has no alignment pattern, so that its fourth corner is where the others say, or near.
@@ -171,15 +202,15 @@ func (r *Reader) shift(v view, n int, k lens) (symbol, bool) {
 		moved := least(marks[:], v)
 		r.grid.sample(&moved, n, k, 9)
 		r.grid.part(4, .15)
-		if s, ok, _ := r.try(); ok {
+		if s, ok, _ := r.solve(); ok {
 			return s, true
 		}
 	}
 	return symbol{}, false
 }
 
-// try decodes the grid as it is parted. likely tells that it is a code all the same.
-func (r *Reader) try() (s symbol, ok, likely bool) {
+// solve decodes the grid as it is parted. likely tells that it is a code all the same.
+func (r *Reader) solve() (s symbol, ok, likely bool) {
 	m := r.grid.matrix()
 	if m == nil {
 		return s, false, false
@@ -188,7 +219,7 @@ func (r *Reader) try() (s symbol, ok, likely bool) {
 	return s, err == nil, true
 }
 
-func texts(found []symbol) []string {
+func texts(found []code) []string {
 	var all []string
 	for _, s := range found {
 		parts := s.parts
@@ -203,11 +234,11 @@ func texts(found []symbol) []string {
 }
 
 // whole returns the parts of all codes of s's set in their order, or nil where one is missing or s stands alone.
-func (s symbol) whole(found []symbol) []part {
+func (s symbol) whole(found []code) []part {
 	var all []part
 	for index := range s.set.count {
 		want := set{index, s.set.count, s.set.parity}
-		i := slices.IndexFunc(found, func(o symbol) bool { return o.set == want })
+		i := slices.IndexFunc(found, func(o code) bool { return o.set == want })
 		if i < 0 {
 			return nil
 		}

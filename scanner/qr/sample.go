@@ -32,7 +32,12 @@ func (g *grid) sample(v *view, n int, k lens, points int) {
 			row[x] = s / float32(points)
 		}
 	}
-	m := n + 1
+	g.add()
+}
+
+// add sums the levels up, so that the mean around any module is four sums away.
+func (g *grid) add() {
+	n, m := g.n, g.n+1
 	g.sums = grow(g.sums, m*m)
 	clear(g.sums[:m])
 	for y := range n {

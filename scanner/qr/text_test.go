@@ -136,7 +136,7 @@ func TestStructuredAppend(t *testing.T) {
 		{"one of another set", []symbol{first, piece(0x12, 8, "x"), third}, []string{"Nguyá", "x", "A"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			equal(t, texts(c.found), c.want)
+			equal(t, texts(codes(c.found)), c.want)
 		})
 	}
 }
@@ -156,4 +156,11 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%d bytes gave %d bytes, valid: %v", len(data), len(got), utf8.ValidString(got))
 		}
 	})
+}
+
+func codes(all []symbol) (cs []code) {
+	for _, s := range all {
+		cs = append(cs, code{symbol: s})
+	}
+	return cs
 }
