@@ -85,11 +85,14 @@ bench-scan: ## reads and time beside zxing-cpp, ZBar and gozxing; writes docs/PE
 	@mkdir -p bin && g++ -O2 -std=c++17 -o bin/bench-zxing scanner/qr/bench/zxing.cpp -lZXing && g++ -O2 -std=c++17 -o bin/bench-zbar scanner/qr/bench/zbar.cpp -lzbar
 	@$(GO) run ./cmd/internal/bench/scan $(if $(EVERY),-every $(EVERY),-update docs/PERFORMANCE.md) $(DIRS)
 
+bench-reach: ## how far away a code may be held, by lens and code; writes docs/PERFORMANCE.md (3 min)
+	@$(GO) run ./cmd/internal/bench/scan -reach -update docs/PERFORMANCE.md
+
 bench-flash: ## what writing a card takes beside bmaptool, on a loop device; writes docs/PERFORMANCE.md
 	@$(GO) build -o bin/gatectl ./cmd/gatectl && $(GO) run ./cmd/internal/bench/flash -update docs/PERFORMANCE.md
 
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-reach bench-flash clean
 .DEFAULT_GOAL := help

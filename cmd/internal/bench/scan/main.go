@@ -27,12 +27,18 @@ func main() {
 	rounds := flag.Int("rounds", 6, "how often each picture is read by each")
 	page := flag.String("update", "", "put the result into this Markdown `file`")
 	peers := flag.String("peers", "bin", "`folder` of the programs bench-zxing and bench-zbar")
+	far := flag.Bool("reach", false, "say how far away codes may be held instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	text, err := bench(ctx, *peers, sets(*seed, *share, flag.Args()), *rounds)
+	name, text, err := "scan", "", error(nil)
+	if *far {
+		name, text = "reach", reach(*seed, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
+	} else {
+		text, err = bench(ctx, *peers, sets(*seed, *share, flag.Args()), *rounds)
+	}
 	stop()
 	if err == nil && *page != "" {
-		err = report.Update(*page, "scan", text)
+		err = report.Update(*page, name, text)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-scan:", err)
