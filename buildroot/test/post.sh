@@ -19,7 +19,16 @@ gate_and_hub "$gate"
 (cd "$root" && CGO_ENABLED=0 go build -o "$work/bin/" ./buildroot/test/shot) || fail "the project does not build"
 rootfs "$work/root" "$here/post/init"
 for a in usleep i2cset touch; do ln -s busybox "$work/root/bin/$a"; done
-modules "$work/root" vivid virtio_net virtio_pci virtio_blk ext4 virtio-gpu i6300esb uinput evdev i2c-dev configfs
+modules "$work/root" vivid virtio_net virtio_pci virtio_blk ext4 virtio-gpu i6300esb uinput evdev i2c-dev configfs \
+	xhci_pci snd-usb-audio
+[ -e "$cache/alsa" ] || index
+alsa=$(deb alsa alsa-utils libasound2 libasound2-data libc6)
+mkdir -p "$work"/root/{lib,usr/lib,usr/share}/
+cp -a "$alsa/lib/." "$work/root/lib/"
+cp -a "$alsa/usr/lib/aarch64-linux-gnu" "$work/root/usr/lib/"
+rm -rf "$work"/root/usr/lib/aarch64-linux-gnu/{gconv,audit}
+cp -a "$alsa/usr/share/alsa" "$work/root/usr/share/"
+cp "$alsa/usr/bin/aplay" "$work/root/bin/"
 cp "$sim"/*.ko "$work/root/lib/modules/"
 printf '%s\n' irq_sim.ko gpio-sim.ko >>"$work/root/lib/modules/order"
 build "$work/root" ./cmd/gatekiosk ./buildroot/test/feeder ./buildroot/test/hand
@@ -66,6 +75,8 @@ undo = "UNDO"
 turn = "TURN"
 [buzzer]
 line = "BUZZER"
+[speaker]
+device = "plughw:0"
 [screen]
 device = "/dev/fb0"
 lane = "gate-1"
@@ -99,7 +110,8 @@ helper=$!
 
 # machine_up LOG boots the post.
 machine_up() {
-	append="shots=http://10.0.2.2:$shots" boot "$work/root" "$1" -smp 2 -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= \
+	append="shots=http://10.0.2.2:$shots" boot "$work/root" "$1" -smp 2 -audiodev "wav,id=heard,path=$work/heard.wav" -device qemu-xhci -device usb-audio,audiodev=heard \
+		-netdev user,id=net -device virtio-net-pci,netdev=net,romfile= \
 		-device virtio-gpu-pci,xres=800,yres=480 -drive "file=$work/disk,if=none,id=disk,format=raw" -device virtio-blk-pci,drive=disk \
 		-device i6300esb -action watchdog=reset -monitor "tcp:127.0.0.1:$monitor,server,nowait"
 }
@@ -107,6 +119,7 @@ say "booting kernel $kv"
 machine_up "$work/first.log"
 wait "$vm" || true
 say "booting it again after its reset"
+mv "$work/heard.wav" "$work/said.wav" || true
 machine_up "$work/second.log"
 wait "$vm" || true
 vm=
@@ -134,6 +147,8 @@ id=$(grep -ao 'device=[0-9a-f]*' "$work/first.log" | head -1 | cut -d= -f2)
 	proof "green is green" "$work/bin/shot" check "$work/shots/go.png" ground 006b3c
 	proof "red is red" "$work/bin/shot" check "$work/shots/stop.png" ground a8001c
 	proof "amber is amber" "$work/bin/shot" check "$work/shots/ask.png" ground ffb400
+	proof "the speaker rose for who may come in" "$work/bin/shot" check "$work/said.wav" tone 2700
+	proof "the speaker was low for who may not" "$work/bin/shot" check "$work/said.wav" tone 400
 	proof "no name lies open" no_name
 } | tee "$work/proofs"
 passed=$(grep -c ^PASS "$work/proofs" || true) failed=$(grep -c ^FAIL "$work/proofs" || true)

@@ -97,11 +97,13 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 
 // await shows the page and reads codes until the unit is enrolled, or ctx ends.
 func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.Logger) error {
-	halt, err := openLamps(c, new(kiosk.Options)) // dark: a green of a run that was killed must not stand
+	lamps, err := openLamps(c) // dark: a green of a run that was killed must not stand
 	if err != nil {
 		return fmt.Errorf("lamps: %w", err)
 	}
-	defer halt()
+	if lamps != nil {
+		defer lamps.Halt()
+	}
 	synced, err := wall.ParseSource(c.Venue.Clock)
 	if err != nil {
 		return err

@@ -26,9 +26,10 @@ import (
 	"periph.io/x/conn/v3/gpio"
 )
 
-// A post is what stands at the gate beside its camera, open. What the configuration leaves out is not there.
+// A post is what stands at the gate beside its camera, the lamps with it, open. What the configuration leaves out is not there.
 type post struct {
 	c       *config.Kiosk
+	lamps   *lamp.Lamp
 	gate    *turnstile.Turnstile
 	buttons map[kiosk.Key]gpio.PinIn
 	ring    *lamp.Ring
@@ -44,6 +45,13 @@ const maxAdmitted = 4
 // returns is to be halted whether there was an error or not.
 func openPost(c *config.Kiosk, log *slog.Logger) (*post, error) {
 	p := &post{c: c, buttons: map[kiosk.Key]gpio.PinIn{}, admit: make(chan uint64, maxAdmitted)}
+	var err error
+	if p.lamps, err = openLamps(c); err != nil {
+		return p, fmt.Errorf("lamps: %w", err)
+	}
+	if p.lamps != nil {
+		p.halts = append(p.halts, p.lamps.Halt)
+	}
 	if c.GPIO.Chip != "" {
 		chip, err := gpiochip.Open(c.GPIO.Chip)
 		if err != nil {
@@ -56,6 +64,28 @@ func openPost(c *config.Kiosk, log *slog.Logger) (*post, error) {
 		return p, errors.Join(p.openRing(), p.openSounds(chip, log))
 	}
 	return p, errors.Join(p.openRing(), p.openSounds(nil, log))
+}
+
+// openLamps takes the three lines and makes them dark; nil where there are no lamps. The chip need not stay open for them.
+func openLamps(c *config.Kiosk) (*lamp.Lamp, error) {
+	if c.Lamp.Chip == "" {
+		return nil, nil
+	}
+	chip, err := gpiochip.Open(c.Lamp.Chip)
+	if err != nil {
+		return nil, err
+	}
+	defer chip.Close()
+	var pins [3]gpio.PinOut
+	for i, line := range []string{c.Lamp.Go, c.Lamp.Ask, c.Lamp.Stop} {
+		if pins[i], err = chip.Output(line, gpio.Low, c.Lamp.ActiveLow); err != nil {
+			for _, p := range pins[:i] { // the gate may begin anew in this program, and takes them again
+				p.Halt()
+			}
+			return nil, err
+		}
+	}
+	return lamp.New(pins[0], pins[1], pins[2])
 }
 
 func (p *post) openTurnstile(chip *gpiochip.Chip) error {
@@ -165,6 +195,9 @@ func (p *post) halt() error {
 func (p *post) configure(o *kiosk.Options) {
 	o.Note = filepath.Join(p.c.Data, "hung")
 	o.Signal = p.signal
+	if p.lamps != nil {
+		o.Lamp = func(f guard.Face) error { return p.lamps.Set(lamp.Face(f)) } // the faces without a lamp are dark
+	}
 	if p.gate != nil && p.c.Turnstile.Safe {
 		o.Lock = &guard.Text{VI: "Mất điện: cửa tự mở", EN: "without power it opens"}
 	} else if p.gate != nil {

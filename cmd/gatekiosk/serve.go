@@ -21,8 +21,6 @@ import (
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
 	"gatepost/cmd/internal/order"
-	"gatepost/device/gpiochip"
-	"gatepost/device/lamp"
 	"gatepost/device/wall"
 	"gatepost/scanner/admission"
 	"gatepost/scanner/credential"
@@ -32,7 +30,6 @@ import (
 	"gatepost/sync/uplink"
 
 	"golang.org/x/sync/errgroup"
-	"periph.io/x/conn/v3/gpio"
 )
 
 // serveGate opens every part, runs the gate until ctx ends, and closes the parts in the order that loses nothing. It returns
@@ -40,12 +37,7 @@ import (
 func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *origin, log *slog.Logger) error {
 	c := l.Config
 	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
-	halt, err := openLamps(c, &o) // first, so that no green of a run that was killed outlives it
-	if err != nil {
-		return fmt.Errorf("lamps: %w", err)
-	}
-	defer halt()
-	beside, err := openPost(c, log)
+	beside, err := openPost(c, log) // first, so that no green of a run that was killed outlives it
 	defer beside.halt()
 	if err != nil {
 		return err
@@ -85,9 +77,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	if page != nil {
-		defer page.Close() // where the gate does not come to serve it
-	}
+	defer closeListener(page) // where the gate does not come to serve it
 	venue, err := newLAN(ctx, c, p, k, log)
 	if err != nil {
 		return err
@@ -112,6 +102,12 @@ func listen(address string) (net.Listener, error) {
 		return nil, nil
 	}
 	return net.Listen("tcp", address)
+}
+
+func closeListener(l net.Listener) {
+	if l != nil {
+		l.Close()
+	}
 }
 
 // deviceKey reads the device's key, and makes one at the first start.
@@ -235,34 +231,6 @@ func forms(c *config.Kiosk) (form.Set, error) {
 		set[ref] = f
 	}
 	return set, nil
-}
-
-// openLamps takes the three lines, when there are lamps, and returns what makes them dark. The chip need not stay
-// open for them.
-func openLamps(c *config.Kiosk, o *kiosk.Options) (halt func() error, err error) {
-	if c.Lamp.Chip == "" {
-		return func() error { return nil }, nil
-	}
-	chip, err := gpiochip.Open(c.Lamp.Chip)
-	if err != nil {
-		return nil, err
-	}
-	defer chip.Close()
-	var pins [3]gpio.PinOut
-	for i, line := range []string{c.Lamp.Go, c.Lamp.Ask, c.Lamp.Stop} {
-		if pins[i], err = chip.Output(line, gpio.Low, c.Lamp.ActiveLow); err != nil {
-			for _, p := range pins[:i] { // the gate may begin anew in this program, and takes them again
-				p.Halt()
-			}
-			return nil, err
-		}
-	}
-	lamps, err := lamp.New(pins[0], pins[1], pins[2])
-	if err != nil {
-		return nil, err
-	}
-	o.Lamp = func(f guard.Face) error { return lamps.Set(lamp.Face(f)) } // the faces without a lamp are dark
-	return lamps.Halt, nil
 }
 
 // receiptKey returns the hub's public key for receipts, nil where there is none.

@@ -31,8 +31,11 @@ var rows = []struct {
 	code           uint16
 	plain, shifted string
 }{
-	{2, "1234567890-=", "!@#$%^&*()_+"}, {16, "qwertyuiop[]\n", "QWERTYUIOP{}"}, {30, "asdfghjkl;'`", "ASDFGHJKL:\"~"},
-	{43, "\\zxcvbnm,./", "|ZXCVBNM<>?"}, {57, " ", ""},
+	{2, "1234567890-=", "!@#$%^&*()_+"},
+	{16, "qwertyuiop[]\n", "QWERTYUIOP{}"},
+	{30, "asdfghjkl;'`", "ASDFGHJKL:\"~"},
+	{43, "\\zxcvbnm,./", "|ZXCVBNM<>?"},
+	{57, " ", ""},
 }
 
 type event struct {

@@ -1,9 +1,10 @@
-// Shot photographs the screen of a virtual machine, for the proof of what stands on it:
+// Shot photographs the screen of a virtual machine, for the proof of what stands on it, and listens to its speaker:
 //
 //	shot serve MONITOR LISTEN DIR     takes a picture into DIR/NAME.png at each request for /NAME?RRGGBB, once it is of that
 //	                                  ground, or /NAME?code, once there is a code on it
 //	shot check FILE ground RRGGBB     the picture has that colour at its edges
 //	shot check FILE code TEXT         a QR code on it says that
+//	shot check FILE tone HERTZ        in the sound file a tone of that pitch is heard
 //
 // MONITOR is the address of QEMU's monitor.
 package main
@@ -40,7 +41,7 @@ func run(args []string) error {
 	case len(args) == 4 && args[0] == "check":
 		return check(args[1], args[2], args[3])
 	}
-	return errors.New("usage: shot serve MONITOR LISTEN DIR | shot check FILE ground|code WANT")
+	return errors.New("usage: shot serve MONITOR LISTEN DIR | shot check FILE ground|code|tone WANT")
 }
 
 // patience is how long a picture may take to be what is waited for: an emulated processor draws slowly, and a green face
@@ -124,6 +125,9 @@ func prompt(in *bufio.Reader) (said string, err error) {
 }
 
 func check(file, what, want string) error {
+	if what == "tone" {
+		return heard(file, want)
+	}
 	picture, err := load(file)
 	if err != nil {
 		return err
