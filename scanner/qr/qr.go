@@ -1,14 +1,17 @@
 // Package qr reads the QR codes in a plane of brightness: every code in view, turned any way, mirrored, light on dark.
 //
 // A picture goes through stages, a file each: pyramid.go makes it smaller step by step and finds thresholds; finder.go finds
-// the squares in a code's corners; group.go puts three together; geometry.go finds how the code lies, by its timing and
-// alignment patterns; sample.go reads the modules; decode.go corrects them, by gozxing's decoder; text.go makes text of them.
+// the squares in a code's corners, and group.go puts three together, or complete.go two and where the third must be; timing.go
+// tells size and tilt by the timing patterns, align.go makes that exact by the alignment patterns, and geometry.go has what both
+// calculate with; sample.go reads the modules; decode.go corrects them, by gozxing's decoder; text.go makes text of them. track.go
+// does all this with what earlier frames showed, and explain.go tells what was seen.
 //
 // The text of a code is UTF-8: its bytes are read in the charset that the code declares (ECI), else as UTF-8 if they
 // are valid in it, else as Shift-JIS if valid, else as ISO 8859-1, all segments in order. A code whose error correction
 // does not come out even, or whose segments are malformed, is no code: nothing is guessed.
 //
-// It does not promise to read Micro QR, nor a code without one of its finders, and it remembers nothing of an earlier frame.
+// It does not promise to read Micro QR or the first model of QR, nor a code with less than two of its finders in view. A Reader
+// remembers nothing of an earlier picture.
 package qr
 
 import (
