@@ -49,8 +49,8 @@ var floors = map[string]int{
 	"hd720":       45,
 	"card640":     37,
 	"card720":     47,
-	"print640":    29,
-	"print720":    44,
+	"print640":    30,
+	"print720":    46,
 }
 
 // Every n-th frame of each set is tried here, all of them with GATEPOST_EVERY=1, as "make prove-scan" does.

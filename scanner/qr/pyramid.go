@@ -186,6 +186,16 @@ func (r *Reader) lens(size float32, light bool) lens {
 	return lens{&r.used[i], scale, light}
 }
 
+// coarser returns the lens on the next level, or k where there is none.
+func (r *Reader) coarser(k lens) lens {
+	for i := range r.used[:len(r.used)-1] {
+		if &r.used[i] == k.level {
+			return lens{&r.used[i+1], k.scale / 2, k.light}
+		}
+	}
+	return k
+}
+
 // at returns the brightness at a point of level 0, whose first pixel has its middle at (0.5, 0.5).
 func (k lens) at(x, y float32) float32 {
 	x = min(max(x*k.scale-.5, 0), float32(k.w)-1.001)

@@ -131,15 +131,18 @@ const maxTries = 100
 var ways = [...]struct {
 	points, reach int
 	sharp         float32
+	coarse        bool // on the next level, where moiré and noise are weaker
 }{
-	{1, 4, .15},
-	{9, 4, .15},
-	{9, 2, .15},
-	{9, 7, .15},
-	{9, 4, 0},
-	{9, 4, .25},
-	{9, 2, 0},
-	{9, 7, .25},
+	{1, 4, .15, false},
+	{9, 4, .15, false},
+	{9, 2, .15, false},
+	{9, 7, .15, false},
+	{9, 4, 0, false},
+	{9, 4, .25, false},
+	{9, 2, 0, false},
+	{9, 7, .25, false},
+	{9, 4, .15, true},
+	{9, 4, .3, true},
 }
 
 // moves are by how many modules the fourth corner of a code without alignment patterns is moved, the nearest first.
@@ -171,11 +174,14 @@ func (r *Reader) decode(v *view, n int, k lens) (s symbol, ok bool) {
 	if r.trace != nil {
 		defer func() { r.trace.note(v, &r.grid, ok) }()
 	}
-	points, promising := 0, false
-	for _, way := range ways {
-		if way.points != points {
-			points = way.points
-			r.grid.sample(v, n, k, points)
+	promising := false
+	for i, way := range ways {
+		if i == 0 || way.points != ways[i-1].points || way.coarse != ways[i-1].coarse {
+			from := k
+			if way.coarse {
+				from = r.coarser(k)
+			}
+			r.grid.sample(v, n, from, way.points)
 		}
 		r.grid.part(way.reach, way.sharp)
 		var likely bool
