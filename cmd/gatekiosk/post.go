@@ -29,6 +29,7 @@ import (
 // A post is what stands at the gate beside its camera, the lamps with it, open. What the configuration leaves out is not there.
 type post struct {
 	c       *config.Kiosk
+	log     *slog.Logger
 	lamps   *lamp.Lamp
 	gate    *turnstile.Turnstile
 	buttons map[kiosk.Key]gpio.PinIn
@@ -38,13 +39,13 @@ type post struct {
 	halts   []func() error
 }
 
-// maxAdmitted is how many people may wait for the turnstile. Nobody waits longer than it takes them to walk through.
+// maxAdmitted is how many people may wait for the turnstile; a later one shows their code again.
 const maxAdmitted = 4
 
 // openPost opens the parts. A part that is not there is an error, as a lamp is: a gate without its turnstile is none. What it
 // returns is to be halted whether there was an error or not.
 func openPost(c *config.Kiosk, log *slog.Logger) (*post, error) {
-	p := &post{c: c, buttons: map[kiosk.Key]gpio.PinIn{}, admit: make(chan uint64, maxAdmitted)}
+	p := &post{c: c, log: log, buttons: map[kiosk.Key]gpio.PinIn{}, admit: make(chan uint64, maxAdmitted)}
 	var err error
 	if p.lamps, err = openLamps(c); err != nil {
 		return p, fmt.Errorf("lamps: %w", err)
@@ -213,7 +214,8 @@ func (p *post) signal(s guard.Shown) {
 	}
 	select {
 	case p.admit <- s.Seq:
-	default: // so many wait already that it opens for this one, too, before the next can come
+	default:
+		p.log.Warn("too many wait at the turnstile: it does not open for one of them", "seq", s.Seq)
 	}
 }
 

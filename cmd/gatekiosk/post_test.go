@@ -40,7 +40,7 @@ func TestSoundOf(t *testing.T) {
 
 // The turnstile is for those who were admitted at its own lane, and no crowd makes a verdict wait for it.
 func TestSignalOpensForTheAdmitted(t *testing.T) {
-	p := &post{c: parse(t, ""), player: sound.NewPlayer(nil), admit: make(chan uint64, maxAdmitted)}
+	p := &post{c: parse(t, ""), log: slog.New(slog.DiscardHandler), player: sound.NewPlayer(nil), admit: make(chan uint64, maxAdmitted)}
 	var err error
 	if p.gate, err = turnstile.New(&gpiotest.Pin{}, nil, turnstile.Options{}); err != nil {
 		t.Fatal(err)
