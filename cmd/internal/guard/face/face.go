@@ -168,7 +168,7 @@ func (s *sheet) broken() *guard.Said {
 	return &guard.Said{Face: guard.Broken, Words: guard.Text{VI: "Máy quét không chạy", EN: "No scanner is working"}}
 }
 
-// fill makes r of one colour.
+// fill makes r of one colour. It hands on the picture itself: image/draw is quick for its own types alone.
 func (s *sheet) fill(r image.Rectangle, c color.RGBA) {
-	draw.Draw(s, r.Intersect(s.Bounds()), image.NewUniform(c), image.Point{}, draw.Src)
+	draw.Draw(s.Image, r.Intersect(s.Bounds()), image.NewUniform(c), image.Point{}, draw.Src)
 }

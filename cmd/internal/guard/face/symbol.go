@@ -64,12 +64,14 @@ func (s *sheet) shapes(r image.Rectangle, c color.RGBA, outlines ...[]point) {
 	if !r.In(s.Bounds()) || r.Empty() {
 		return // a screen of a few pixels
 	}
-	half := float32(min(r.Dx(), r.Dy())) / 2
+	side := min(r.Dx(), r.Dy()) // what is rasterised costs its area
+	r = image.Rect(0, 0, side, side).Add(image.Pt(r.Min.X+(r.Dx()-side)/2, r.Min.Y+(r.Dy()-side)/2))
+	half := float32(side) / 2
 	for _, outline := range outlines {
 		v := vector.NewRasterizer(r.Dx(), r.Dy())
 		v.DrawOp = draw.Over
 		for i, p := range outline {
-			x, y := float32(r.Dx())/2+half*float32(p.x), float32(r.Dy())/2+half*float32(p.y)
+			x, y := half+half*float32(p.x), half+half*float32(p.y)
 			if i == 0 {
 				v.MoveTo(x, y)
 			} else {
