@@ -35,20 +35,25 @@ const away = time.Second
 
 // A Scanner reads one camera. Its Next is for one goroutine; Seen is for any.
 type Scanner struct {
-	cam   Camera
-	read  func(*luma.Plane) []string
-	frame device.Frame
-	plane luma.Plane
-	last  map[string]time.Time // when each text of the last second was in view
+	cam    Camera
+	read   func(*luma.Plane) []string
+	seeing func(*device.Frame, *luma.Plane)
+	frame  device.Frame
+	plane  luma.Plane
+	last   map[string]time.Time // when each text of the last second was in view
 
 	mu     sync.Mutex
 	frames uint64
 	seen   time.Time
 }
 
-// New returns a Scanner of cam, which stays the caller's to close.
-func New(cam Camera) *Scanner {
-	return &Scanner{cam: cam, read: qr.NewTracker().Read, last: map[string]time.Time{}}
+// New returns a Scanner of cam, which stays the caller's to close. Seeing, where it is not nil, is shown each whole frame
+// and its luma before the frame is read; both are the Scanner's again when it returns.
+func New(cam Camera, seeing func(*device.Frame, *luma.Plane)) *Scanner {
+	if seeing == nil {
+		seeing = func(*device.Frame, *luma.Plane) {}
+	}
+	return &Scanner{cam: cam, seeing: seeing, read: qr.NewTracker().Read, last: map[string]time.Time{}}
 }
 
 // Next blocks until a frame holds at least one text that was not in view within the last second by the frames' own
@@ -90,6 +95,7 @@ func (s *Scanner) look() (texts []string, ok bool) {
 	if s.plane.Set(s.frame) != nil {
 		return nil, false
 	}
+	s.seeing(&s.frame, &s.plane)
 	return s.read(&s.plane), true
 }
 

@@ -44,7 +44,7 @@ func (c *script) read(p *luma.Plane) []string {
 }
 
 func watch(c *script) *Scanner {
-	s := New(c)
+	s := New(c, nil)
 	s.read = c.read
 	return s
 }

@@ -49,7 +49,7 @@ func TestEveryVisitIsSeenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cam := sim.New(sim.Options{FPS: 5})
 		defer cam.Close()
-		s := scanner.New(cam)
+		s := scanner.New(cam, nil)
 		for _, texts := range visits(16) {
 			if err := cam.Show(texts, 400*time.Millisecond); err != nil {
 				t.Fatal(err)
@@ -74,7 +74,7 @@ func TestSameVisitorTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cam := sim.New(sim.Options{})
 		defer cam.Close()
-		s := scanner.New(cam)
+		s := scanner.New(cam, nil)
 		for range 2 {
 			if err := cam.Show([]string{"HD1:A"}, time.Second); err != nil {
 				t.Fatal(err)

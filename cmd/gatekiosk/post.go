@@ -36,16 +36,20 @@ type post struct {
 	ring    *lamp.Ring
 	player  *sound.Player
 	admit   chan uint64 // entries whose people are to be let through
+	refuse  chan uint64 // entries whose people the turnstile does not open for: they do not pass
 	halts   []func() error
 }
 
 // maxAdmitted is how many people may wait for the turnstile; a later one shows their code again.
 const maxAdmitted = 4
 
+// maxRefused is how many of those may wait to be annulled; that takes a write each.
+const maxRefused = 64
+
 // openPost opens the parts. A part that is not there is an error, as a lamp is: a gate without its turnstile is none. What it
 // returns is to be halted whether there was an error or not.
 func openPost(c *config.Kiosk, log *slog.Logger) (*post, error) {
-	p := &post{c: c, log: log, buttons: map[kiosk.Key]gpio.PinIn{}, admit: make(chan uint64, maxAdmitted)}
+	p := &post{c: c, log: log, buttons: map[kiosk.Key]gpio.PinIn{}, admit: make(chan uint64, maxAdmitted), refuse: make(chan uint64, maxRefused)}
 	var err error
 	if p.lamps, err = openLamps(c); err != nil {
 		return p, fmt.Errorf("lamps: %w", err)
@@ -214,8 +218,14 @@ func (p *post) signal(s guard.Shown) {
 	}
 	select {
 	case p.admit <- s.Seq:
+		return
 	default:
 		p.log.Warn("too many wait at the turnstile: it does not open for one of them", "seq", s.Seq)
+	}
+	select {
+	case p.refuse <- s.Seq:
+	default:
+		p.log.Error("a passage that was none still counts", "seq", s.Seq)
 	}
 }
 
@@ -240,6 +250,7 @@ func soundOf(s guard.Shown) sound.Sound {
 func (p *post) run(ctx context.Context, g *errgroup.Group, k *kiosk.Kiosk, clock *wall.Clock, link string, log *slog.Logger) {
 	if p.gate != nil {
 		g.Go(func() error { p.letThrough(ctx, k, log); return nil })
+		g.Go(func() error { p.keepOut(ctx, k, log); return nil })
 	}
 	for key, in := range p.buttons {
 		g.Go(func() error {
@@ -278,9 +289,25 @@ func (p *post) letThrough(ctx context.Context, k *kiosk.Kiosk, log *slog.Logger)
 			continue
 		}
 		log.Info("nobody went through the turnstile", "seq", seq)
-		if err := k.Do(ctx, guard.Action{Undo: &guard.Undo{Seq: seq}}); err != nil {
-			log.Warn("a passage that was none still counts", "seq", seq, "error", err)
+		annul(ctx, k, seq, log)
+	}
+}
+
+// keepOut annuls the passages that the turnstile never opened for.
+func (p *post) keepOut(ctx context.Context, k guard.Gate, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case seq := <-p.refuse:
+			annul(ctx, k, seq, log)
 		}
+	}
+}
+
+func annul(ctx context.Context, k guard.Gate, seq uint64, log *slog.Logger) {
+	if err := k.Do(ctx, guard.Action{Undo: &guard.Undo{Seq: seq}}); err != nil {
+		log.Error("a passage that was none still counts", "seq", seq, "error", err)
 	}
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 
 	"gatepost/cmd/internal/guard"
@@ -40,7 +42,8 @@ func TestSoundOf(t *testing.T) {
 
 // The turnstile is for those who were admitted at its own lane, and no crowd makes a verdict wait for it.
 func TestSignalOpensForTheAdmitted(t *testing.T) {
-	p := &post{c: parse(t, ""), log: slog.New(slog.DiscardHandler), player: sound.NewPlayer(nil), admit: make(chan uint64, maxAdmitted)}
+	log := slog.New(slog.DiscardHandler)
+	p := &post{c: parse(t, ""), log: log, player: sound.NewPlayer(nil), admit: make(chan uint64, maxAdmitted), refuse: make(chan uint64, maxRefused)}
 	var err error
 	if p.gate, err = turnstile.New(&gpiotest.Pin{}, nil, turnstile.Options{}); err != nil {
 		t.Fatal(err)
@@ -63,7 +66,25 @@ func TestSignalOpensForTheAdmitted(t *testing.T) {
 	if got := <-p.admit; got != 5 || len(p.admit) != maxAdmitted-1 {
 		t.Errorf("it opens for entry %d and %d more", got, len(p.admit))
 	}
+	undone := annulled{make(chan uint64)}
+	ctx, stop := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() { p.keepOut(ctx, undone, log) })
+	for i := range uint64(maxAdmitted) {
+		if got := <-undone.seq; got != 5+maxAdmitted+i { // who saw green and found it shut did not pass
+			t.Errorf("entry %d does not count, want %d", got, 5+maxAdmitted+i)
+		}
+	}
+	stop()
+	ended.Wait()
 }
+
+// annulled is a gate that tells which entries are undone.
+type annulled struct{ seq chan uint64 }
+
+func (a annulled) Do(_ context.Context, d guard.Action) error { a.seq <- d.Undo.Seq; return nil }
+func (annulled) State() guard.State                           { return guard.State{} }
+func (annulled) Changed() <-chan struct{}                     { return nil }
 
 // A gate with nothing beside its camera needs nothing, and one whose chip is missing says so.
 func TestOpenPost(t *testing.T) {

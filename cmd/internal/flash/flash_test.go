@@ -108,7 +108,7 @@ func TestWrite(t *testing.T) {
 	for name, pack := range pack {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer
-			if err := pack(&file); errors.Is(err, exec.ErrNotFound) {
+			if err := pack(&file); errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true" {
 				t.Skip(err)
 			} else if err != nil {
 				t.Fatal(err)

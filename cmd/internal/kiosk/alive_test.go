@@ -78,10 +78,34 @@ func TestHung(t *testing.T) {
 func TestAJournalThatHangsIsTheCause(t *testing.T) {
 	b := newBench(t)
 	long := time.Now().Add(-time.Minute)
-	b.writing, b.decided = long, long
+	b.writes, b.writing, b.decided = 1, long, long
 	if got := b.hung(time.Now(), maxStill); got != "journal" {
 		t.Errorf("%q hangs", got)
 	}
+}
+
+// One lane's entry that is kept must not hide that another's never is.
+func TestOneWriteHidesNoOther(t *testing.T) {
+	b := newBench(t)
+	synctest.Test(t, func(t *testing.T) {
+		b.write(1)
+		time.Sleep(maxStill / 2)
+		b.write(1)
+		b.write(-1)
+		b.decided = time.Now().Add(time.Hour)
+		time.Sleep(maxStill / 2)
+		if got := b.hung(time.Now(), maxStill); got != "" {
+			t.Errorf("%q hangs, and an entry was kept %v ago", got, maxStill/2)
+		}
+		time.Sleep(maxStill)
+		if got := b.hung(time.Now(), maxStill); got != "journal" {
+			t.Errorf("%q hangs, want the journal", got)
+		}
+		b.write(-1)
+		if got := b.hung(time.Now(), maxStill); got != "" {
+			t.Errorf("%q hangs, and nothing is written", got)
+		}
+	})
 }
 
 // A lane that is gone is no lane that hangs: no reset brings a camera back.
@@ -123,7 +147,7 @@ func TestNextBootNamesWhatHung(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		fed := d
-		b.setWriting(time.Now())
+		b.write(1)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if fed < 10 || d > fed+dog(maxStill/time.Second)+1 {

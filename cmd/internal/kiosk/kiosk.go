@@ -81,7 +81,8 @@ type Kiosk struct {
 	uplink  uplink.State
 	stick   string // how the stick in the port stands
 	peers   map[string]guard.Peer
-	writing time.Time // since when the journal has been writing; zero: it is not
+	writes  int       // entries that the journal is writing
+	writing time.Time // since when, without one of them having ended; zero: there are none
 	decided time.Time // when watch last had its turn
 }
 
@@ -225,9 +226,9 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 		return 0, err
 	}
 	slow := time.AfterFunc(slowWrite, func() { k.setFault("disk", "thẻ nhớ chậm, hãy chờ · the disk is slow: an entry waits") })
-	k.setWriting(time.Now())
+	k.write(1)
 	e, err := k.Journal.Append(ctx, d)
-	k.setWriting(time.Time{})
+	k.write(-1)
 	if slow.Stop() { // else the fault stands until a write is in time again
 		k.setFault("disk", "")
 	}
@@ -241,10 +242,18 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 	return e.Seq, nil
 }
 
-func (k *Kiosk) setWriting(since time.Time) {
+// write notes that the journal has n more entries to write. While one lane's entry hangs another's must not hide it, and
+// one that ends says that the journal lives.
+func (k *Kiosk) write(n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.writing = since
+	k.writes += n
+	switch {
+	case k.writes == 0:
+		k.writing = time.Time{}
+	case n < 0 || k.writes == 1:
+		k.writing = time.Now()
+	}
 }
 
 // kept is keep, for those who only want to know whether it was.

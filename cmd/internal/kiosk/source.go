@@ -87,7 +87,7 @@ type eye struct {
 
 func newEye(cam scanner.Camera, close func() error) eye {
 	v := newView(cam)
-	return eye{scanner.New(v), v, close}
+	return eye{scanner.New(v, v.see), v, close}
 }
 
 func (e eye) Close() error { return e.close() }

@@ -17,7 +17,6 @@ import (
 // frozen, dark, covered or blurred. It is one camera's own; View and the like are for any goroutine.
 type view struct {
 	scanner.Camera
-	plane luma.Plane
 	looks map[look]time.Time // since when each trouble is seen; nothing where there is none
 	sum   uint32             // of the last picture's bytes
 
@@ -40,7 +39,6 @@ const (
 
 const (
 	glance     = 200 * time.Millisecond // between two small pictures
-	glanceJPEG = time.Second            // decoding costs
 	patient    = 8 * time.Second        // a trouble that passes is none: somebody stands before the camera
 	smallWidth = 160
 )
@@ -51,23 +49,20 @@ func newView(cam scanner.Camera) *view { return &view{Camera: cam, looks: map[lo
 func (v *view) Next(ctx context.Context, f *device.Frame) error {
 	err := v.Camera.Next(ctx, f)
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.beat = time.Now()
-	due := f.At.Sub(v.taken).Abs() >= glance && f.Format != device.MJPEG || f.At.Sub(v.taken).Abs() >= glanceJPEG
-	v.mu.Unlock()
-	if err == nil && due {
-		v.take(f)
-	}
 	return err
 }
 
-// take keeps a small picture of f and notes what ails it.
-func (v *view) take(f *device.Frame) {
-	defer func() { recover() }() // a frame that cannot be decoded is the scanner's to tell
-	if v.plane.Set(*f) != nil {
+// see keeps a small picture of f, whose luma is p, now and then, and notes what ails it.
+func (v *view) see(f *device.Frame, p *luma.Plane) {
+	v.mu.Lock()
+	due := f.At.Sub(v.taken).Abs() >= glance
+	v.mu.Unlock()
+	if !due {
 		return
 	}
 	sum := crc32.ChecksumIEEE(f.Data)
-	p := &v.plane
 	now := []look{}
 	if sum == v.sum {
 		now = append(now, frozen)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatepost/device"
+	"gatepost/scanner/luma"
 )
 
 // lens is a camera whose frames are drawn by a function of the frame's number.
@@ -61,17 +62,22 @@ func TestTroublesOfACamera(t *testing.T) {
 		}, ""},
 	} {
 		v := newView(&lens{draw: c.draw, at: morning})
-		var f device.Frame
-		for range 4 * 4 {
-			if err := v.Next(t.Context(), &f); err != nil {
+		look := func() {
+			var f device.Frame
+			var p luma.Plane
+			if err := errors.Join(v.Next(t.Context(), &f), p.Set(f)); err != nil {
 				t.Fatal(err)
 			}
+			v.see(&f, &p)
+		}
+		for range 4 * 4 {
+			look()
 		}
 		if got := v.Trouble(); got != "" && what != "the light is out" {
 			t.Errorf("%s: %q too early", what, got)
 		}
 		for range 4 * 8 {
-			v.Next(t.Context(), &f)
+			look()
 		}
 		if got := v.Trouble(); got != string(c.want) {
 			t.Errorf("%s: %q", what, got)
@@ -79,17 +85,6 @@ func TestTroublesOfACamera(t *testing.T) {
 		if p := v.View(); p == nil || p.Rect.Dx() != smallWidth || p.Rect.Dy() != 120 {
 			t.Errorf("%s: no small picture", what)
 		}
-	}
-}
-
-// What no decoder reads is a frame all the same, and no trouble of the view's.
-func TestViewTakesAnyFrame(t *testing.T) {
-	v := newView(&lens{draw: scenery(40, 200, 2)})
-	for _, f := range []device.Frame{{}, {Format: device.MJPEG, Data: []byte("\xff\xd8\xff")}, {Format: device.YUYV, Width: 1 << 30, Height: 1 << 30}} {
-		v.take(&f)
-	}
-	if v.View() != nil || v.Trouble() != "" {
-		t.Error("a picture of nothing")
 	}
 }
 
