@@ -45,6 +45,7 @@ func commands() []command {
 		{"order", "sign … FILE | show ORDER… | put STICK ORDER…", "signs, explains and carries orders to kiosks", orderCommand},
 		{"export", "-journal DIR -key FILE [-dead] STICK", "puts a card's unsent entries onto a USB stick", exportCommand},
 		{"enrol", "-key FILE -hub URL … -out DIR | show FILE…", "makes or explains the codes that make a gate of a unit", enrolCommand},
+		{"badge", "-key FILE -number NUMBER [-role ROLE] -out PNG", "makes the badge of a guard or a supervisor", badgeCommand},
 		{"flash", "-key FILE IMAGE DISK… | map -key FILE IMAGE", "writes an image to cards and reads it back", flashCommand},
 		{"import", "-hub URL [-ca FILE] [-anew] STICK", "hands a USB stick's entries to a hub, and brings receipts back", importCommand},
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/selfsign"
@@ -94,7 +95,7 @@ func certificate(c *config, log *slog.Logger) (tls.Certificate, error) {
 	own := cert == ""
 	if own {
 		dir := filepath.Join(c.Data, "tls")
-		if err := selfsign.Create(dir, unique("127.0.0.1", "localhost", host)...); err != nil {
+		if err := selfsign.Create(dir, time.Now(), unique("127.0.0.1", "localhost", host)...); err != nil {
 			return tls.Certificate{}, err
 		}
 		cert, key = filepath.Join(dir, selfsign.Cert), filepath.Join(dir, selfsign.Key)

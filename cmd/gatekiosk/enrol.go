@@ -36,7 +36,7 @@ func (e *origin) turn(lanes []kiosk.Lane) (configured []kiosk.Lane) {
 	configured = slices.Clone(lanes)
 	for i, l := range lanes {
 		if d, ok := e.turned[l.Name]; ok {
-			lanes[i].Direction = d
+			lanes[i].Direction, lanes[i].Turned = d, true
 		}
 	}
 	return configured
@@ -114,19 +114,17 @@ func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.L
 	if err != nil {
 		return err
 	}
-	listener, err := listen(c.Console.Listen)
+	page, err := openPage(c, clock.Stamp().Wall)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
+	defer page.close()
 	gate := enrol.NewGate(lanes, log)
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if listener != nil {
-		g.Go(func() error { return guard.Serve(ctx, listener, guard.Console(gate, log, simulator.Handler())) })
-		log.Info("guard's page", "url", "http://"+listener.Addr().String()+"/")
-	}
-	runScreen(ctx, g, c, gate, nil, clock, "", log)
+	page.run(ctx, g, gate, guard.Options{Log: log, Sim: simulator.Handler()})
+	runScreen(ctx, g, c, gate, nil, clock, nil, log)
 	g.Go(func() error { gate.Run(ctx, store, clock.Stamp); stop(); return nil })
 	log.Info("waiting for an enrolment", "lanes", len(lanes))
 	return g.Wait()

@@ -74,8 +74,8 @@ direction = "sideways"
 	}
 }
 
-func TestConsoleStaysOnLoopback(t *testing.T) {
-	code, _, errs := start(t.Context(), "-config", write(t, "schema = 1\n[console]\nlisten = \"0.0.0.0:8080\"\n"))
+func TestConsoleNeedsAPort(t *testing.T) {
+	code, _, errs := start(t.Context(), "-config", write(t, "schema = 1\n[console]\nlisten = \"0.0.0.0\"\n"))
 	if code != daemon.Usage || !strings.Contains(errs, "line 3") {
 		t.Errorf("status %d, %s", code, errs)
 	}

@@ -2,10 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
 	"log/slog"
-	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/kiosk"
@@ -13,6 +20,7 @@ import (
 	"gatepost/device/turnstile"
 	"gatepost/storage/entry"
 
+	"golang.org/x/sync/errgroup"
 	"periph.io/x/conn/v3/gpio/gpiotest"
 )
 
@@ -111,15 +119,64 @@ func TestOpenPost(t *testing.T) {
 	}
 }
 
-func TestLinkOf(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// A page that others reach has a certificate and a door, and the screen's code opens it, once.
+func TestPage(t *testing.T) {
+	const device = "0123456789abcdef"
+	if got := (*page)(nil).link(device); got != "gatepost:"+device {
+		t.Errorf("without a page: %s", got)
 	}
-	defer l.Close()
-	for _, page := range []net.Listener{nil, l} {
-		if got := linkOf(page, "0123456789abcdef"); got != "gatepost:0123456789abcdef" {
-			t.Errorf("page %v: %s", page, got)
+	for listen, scheme := range map[string]string{"127.0.0.1:0": "http", "0.0.0.0:0": "https", ":0": "https"} {
+		c := parse(t, "[console]\nlisten = \""+listen+"\"\n")
+		c.Data = t.TempDir()
+		p, err := openPage(c, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		if p.scheme != scheme {
+			t.Errorf("%s speaks %s", listen, p.scheme)
+		}
+		link := p.link(device)
+		if scheme == "http" {
+			if link != "gatepost:"+device {
+				t.Errorf("%s: the screen sends telephones to %s", listen, link)
+			}
+			continue
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var g errgroup.Group
+		p.run(ctx, &g, annulled{}, guard.Options{Log: slog.New(slog.DiscardHandler)})
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: true, // the fingerprint says whose it is
+			VerifyConnection: func(s tls.ConnectionState) error {
+				if sum := sha256.Sum256(s.PeerCertificates[0].Raw); !strings.HasSuffix(link, "#"+hex.EncodeToString(sum[:])) {
+					return errors.New("another certificate")
+				}
+				return nil
+			},
+		}}}
+		for _, want := range []int{http.StatusOK, http.StatusForbidden} {
+			r, err := client.Get(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Body.Close()
+			if r.StatusCode != want {
+				t.Errorf("%s: %s, want %d", link, r.Status, want)
+			}
+			client.Jar = nil // another telephone, which saw the code before
+		}
+		if link == p.link(device) {
+			t.Error("the screen still shows the code that was used")
+		}
+		client.CloseIdleConnections()
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
 		}
 	}
 }

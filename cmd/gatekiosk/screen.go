@@ -4,7 +4,6 @@ import (
 	"context"
 	"image"
 	"log/slog"
-	"net"
 	"time"
 
 	"gatepost/cmd/internal/config"
@@ -19,7 +18,7 @@ import (
 )
 
 // runScreen shows a gate on the screen until ctx ends; a screen or a touch panel that is not there is waited for.
-func runScreen(ctx context.Context, g *errgroup.Group, c *config.Kiosk, gate guard.Gate, view func(lane string) *image.Gray, clock *wall.Clock, link string, log *slog.Logger) {
+func runScreen(ctx context.Context, g *errgroup.Group, c *config.Kiosk, gate guard.Gate, view func(lane string) *image.Gray, clock *wall.Clock, link func() string, log *slog.Logger) {
 	if c.Screen.Device == "" {
 		return
 	}
@@ -113,14 +112,4 @@ func runTouch(ctx context.Context, pattern string, sizes <-chan [2]int, taps cha
 			}
 		}
 	}, func(error) {})
-}
-
-// linkOf is what the screen's code says: where the guard's page is, or, where no telephone can reach it, whose gate this is.
-func linkOf(page net.Listener, device string) string {
-	if page != nil {
-		if at, ok := page.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
-			return "http://" + at.String() + "/"
-		}
-	}
-	return "gatepost:" + device
 }

@@ -59,6 +59,10 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 		o.Enrol = enrol.NewReader(e.store, p.clock.Stamp, e.again).Read
 	}
 	o.Aside = asideFile(c)
+	o.File = filepath.Join(c.Data, "settings.json")
+	if o.Issuer, err = issuer(c, e); err != nil {
+		return err
+	}
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
@@ -73,20 +77,18 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	if err != nil {
 		return err
 	}
-	page, err := listen(c.Console.Listen)
+	page, err := openPage(c, p.clock.Stamp().Wall)
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	defer closeListener(page) // where the gate does not come to serve it
+	defer page.close() // where the gate does not come to serve it
+	k.Shifts = page.shut
 	venue, err := newLAN(ctx, c, p, k, log)
 	if err != nil {
 		return err
 	}
-	if page != nil {
-		g.Go(func() error { return guard.Serve(ctx, page, guard.Console(k, log, simulator.Handler())) })
-		log.Info("guard's page", "url", "http://"+page.Addr().String()+"/")
-	}
-	beside.run(ctx, g, k, p.clock, linkOf(page, p.device), log)
+	page.run(ctx, g, k, guard.Options{Log: log, Sim: simulator.Handler(), Roll: k.Roll})
+	beside.run(ctx, g, k, p.clock, func() string { return page.link(p.device) }, log)
 	g.Go(func() error { return venue(ctx) })
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), p.key, receipts); return nil })
@@ -102,12 +104,6 @@ func listen(address string) (net.Listener, error) {
 		return nil, nil
 	}
 	return net.Listen("tcp", address)
-}
-
-func closeListener(l net.Listener) {
-	if l != nil {
-		l.Close()
-	}
 }
 
 // deviceKey reads the device's key, and makes one at the first start.
@@ -180,7 +176,15 @@ func openLanes(c *config.Kiosk, s *kiosk.Simulator, log *slog.Logger) (lanes []k
 		if err != nil {
 			return nil, fmt.Errorf("lane %q: %w", l.Name, err)
 		}
-		lanes = append(lanes, kiosk.Lane{Name: l.Name, Source: l.Source, Direction: d, Open: open})
+		lane := kiosk.Lane{Name: l.Name, Source: l.Source, Direction: d, Open: open}
+		for _, text := range l.Schedule {
+			t, err := kiosk.ParseTurn(text)
+			if err != nil {
+				return nil, fmt.Errorf("lane %q: %w", l.Name, err)
+			}
+			lane.Schedule = append(lane.Schedule, t)
+		}
+		lanes = append(lanes, lane)
 	}
 	return lanes, nil
 }

@@ -28,6 +28,9 @@ const (
 // the fence unnoticed, short enough that somebody who left unseen is not held up for long.
 const DefaultDuplicate = 10 * time.Minute
 
+// forgetful is after how long somebody who was seen going one way alone has most likely gone the other way unseen.
+const forgetful = 16 * time.Hour
+
 // skew is how far two trusted clocks may stand apart.
 const skew = 5 * time.Minute
 
@@ -38,7 +41,19 @@ type Policy struct {
 	Unprovable Action              // for a bare identity without a remembered declaration; "" means ActionLook
 	Freshness  time.Duration       // 0: as long as the form says; else at most this
 	Duplicate  time.Duration       // the same person in the same direction within this is a duplicate; 0: none is
+	Passback   Passback            // for who goes the same way again later; "" means PassbackSoft
+	RollCall   bool                // the guard may see the short names of those who are inside; they are in memory only
 }
+
+// Passback is what a policy does with somebody who comes in, or goes out, twice in a row: a card was handed back over the
+// fence, or the other passage was not seen.
+type Passback string
+
+const (
+	PassbackSoft Passback = "soft" // pass, with that reason in the entry
+	PassbackHard Passback = "hard" // the guard looks; the way out stays open
+	PassbackOff  Passback = "off"  // say nothing
+)
 
 // A Moment is when and where a person stands.
 type Moment struct {
@@ -76,7 +91,28 @@ func verdict(v entry.Verdict, r entry.Reason) Decision { return Decision{Verdict
 // and still a go on the way out (the caller says nothing at all in the first seconds, then "already in"; going
 // the other way in between makes it a new visit); going out is always admitted; the family must be one that
 // p takes; and where p asks for forms, a fresh declaration on one of them must be shown or remembered.
+//
+// Whoever would be admitted the same way as the last time, and later than a duplicate, is dealt with by p.Passback.
 func Decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) Decision {
+	d := decide(c, past, p, forms, m)
+	if d.Verdict != entry.Admit || d.Reason == entry.ReasonDuplicate || p.Passback == PassbackOff || !Again(past, m) {
+		return d
+	}
+	if p.Passback == PassbackHard && m.Direction == entry.In {
+		return verdict(entry.Look, entry.ReasonPassback)
+	}
+	d.Reason = entry.ReasonPassback
+	return d
+}
+
+// Again reports whether a person goes the same way as the last time, which is not so long ago that the passage between the
+// two was simply missed.
+func Again(past Past, m Moment) bool {
+	since := m.Now.Sub(past.Last)
+	return !past.Last.IsZero() && past.LastDirection == m.Direction && since >= 0 && since < forgetful
+}
+
+func decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) Decision {
 	if c.Reason != "" {
 		return nobody(c.Reason, m.Direction)
 	}
@@ -147,8 +183,7 @@ func nobody(r entry.Reason, d entry.Direction) Decision {
 
 // duplicate is false when the clock was set back since: time that runs backwards tells nothing.
 func duplicate(past Past, p Policy, m Moment) bool {
-	since := m.Now.Sub(past.Last)
-	return !past.Last.IsZero() && past.LastDirection == m.Direction && since >= 0 && since < p.Duplicate
+	return Again(past, m) && m.Now.Sub(past.Last) < p.Duplicate
 }
 
 // before decides what needs no form.

@@ -30,6 +30,8 @@ func Words(r entry.Reason) (vi, en string) {
 		return "Đồng hồ của cổng chưa đúng, vui lòng hỏi lại.", "The gate's clock is not set: please ask again."
 	case entry.ReasonDuplicate:
 		return "Đã quét rồi.", "Already scanned."
+	case entry.ReasonPassback:
+		return "Chưa thấy đi ra hoặc vào trước đó.", "Was not seen going the other way before."
 	case entry.ReasonSeveral:
 		return "Vui lòng từng người một.", "One at a time, please."
 	case entry.ReasonFamily:

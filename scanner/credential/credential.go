@@ -37,6 +37,7 @@ const (
 	BHYT     = claim.BHYT
 	Venue    = claim.Venue
 	HD1      = claim.HD1
+	Paper    = claim.Paper
 	Known    = claim.Known
 	Unknown  = claim.Unknown
 )

@@ -64,6 +64,18 @@ type Gap struct {
 // An Undo is the body of KindUndo: the passage at Seq does not count.
 type Undo struct {
 	Seq uint64 `cbor:"1,keyasint"`
+	Why string `cbor:"2,keyasint,omitempty"` // one of UndoReasons; absent when nobody said
+}
+
+// UndoReasons lists the codes that say why a passage does not count.
+func UndoReasons() []string {
+	return []string{
+		"left",       // the person did not go through
+		"turnstile",  // the turnstile saw nobody go through
+		"wrong-way",  // the lane's direction was wrong
+		"wrong-card", // somebody showed another's code
+		"test",       // nobody stood there
+	}
 }
 
 // A Purge is the body of KindPurge: the entries from First to Last were deleted, and Receipt is the
@@ -88,6 +100,19 @@ type Fault struct {
 	Clear bool   `cbor:"3,keyasint,omitempty"` // the part works again
 }
 
+// A Shift is the body of KindShift: from here on Guard answers for the gate. The counts and the defects are of the shift
+// that ends with this entry.
+type Shift struct {
+	Guard   string   `cbor:"1,keyasint"`           // number of the badge, which names no person
+	Before  string   `cbor:"2,keyasint,omitempty"` // of who answered until then
+	In      uint64   `cbor:"3,keyasint"`           // admitted, the undone ones left out
+	Out     uint64   `cbor:"4,keyasint"`
+	Refused uint64   `cbor:"5,keyasint"`
+	Looked  uint64   `cbor:"6,keyasint"` // the guard had to look, ask or decide, or nothing could be read
+	Undone  uint64   `cbor:"7,keyasint"`
+	Defects []string `cbor:"8,keyasint,omitempty"` // the parts that are out of order as the gate is handed over
+}
+
 // Body is one of the body types above.
 type Body interface{ kind() Kind }
 
@@ -98,6 +123,7 @@ func (Undo) kind() Kind     { return KindUndo }
 func (Purge) kind() Kind    { return KindPurge }
 func (Handover) kind() Kind { return KindHandover }
 func (Fault) kind() Kind    { return KindFault }
+func (Shift) kind() Kind    { return KindShift }
 
 // NewDraft encodes body as a draft of its kind.
 func NewDraft(s Stamp, body Body) (Draft, error) {

@@ -41,9 +41,10 @@ const (
 	KindPurge    Kind = 5 // receipted entries were deleted
 	KindHandover Kind = 6 // the venue's log goes on from another device
 	KindFault    Kind = 7 // a part failed, or works again
+	KindShift    Kind = 8 // another guard took the gate over
 )
 
-var kindNames = [...]string{KindPassage: "passage", KindBoot: "boot", KindGap: "gap", KindUndo: "undo", KindPurge: "purge", KindHandover: "handover", KindFault: "fault"}
+var kindNames = [...]string{KindPassage: "passage", KindBoot: "boot", KindGap: "gap", KindUndo: "undo", KindPurge: "purge", KindHandover: "handover", KindFault: "fault", KindShift: "shift"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) && kindNames[k] != "" {

@@ -22,6 +22,7 @@ type Personal struct {
 	Answers  map[string]any `cbor:"9,keyasint,omitempty" json:"answers,omitempty"`   // by question id
 	Declarer string         `cbor:"10,keyasint,omitempty" json:"declarer,omitempty"` // who declared for this person
 	Plate    string         `cbor:"11,keyasint,omitempty" json:"plate,omitempty"`    // of the vehicle, where the form asks
+	Slip     string         `cbor:"12,keyasint,omitempty" json:"slip,omitempty"`     // number of the paper slip of who had no code
 }
 
 // LogValue keeps a person out of every log line.

@@ -105,6 +105,8 @@ func bodies(sealed []byte) []any {
 		entry.Gap{First: 10, Last: 12, Why: "in the place of the last lost entry", Hash: seed(8)},
 		entry.Fault{Part: "journal", Text: "follows the hash that the gap hands on"},
 		entry.Gap{First: 14, Last: 20, Why: "behind the lost entries"},
+		entry.Undo{Seq: 2, Why: "wrong-way"},
+		entry.Shift{Guard: "g-017", Before: "g-004", In: 143, Out: 12, Refused: 2, Looked: 9, Undone: 1, Defects: []string{"camera"}},
 	}
 }
 
@@ -175,6 +177,8 @@ func decodeBody(t *testing.T, e entry.Entry) any {
 		return decode[entry.Purge](t, e)
 	case entry.KindHandover:
 		return decode[entry.Handover](t, e)
+	case entry.KindShift:
+		return decode[entry.Shift](t, e)
 	case entry.KindFault:
 		return decode[entry.Fault](t, e)
 	}

@@ -53,6 +53,7 @@ const (
 	ReasonNotYet        Reason = "not-yet"        // issued after now, and the clock is trusted
 	ReasonClock         Reason = "clock"          // the clock cannot tell whether it is fresh
 	ReasonDuplicate     Reason = "duplicate"      // the same person, the same way, a moment ago
+	ReasonPassback      Reason = "passback"       // the same way again, without having gone the other way in between
 	ReasonSeveral       Reason = "several"        // codes of several people in view
 	ReasonFamily        Reason = "family"         // policy does not take this kind of code
 	ReasonForm          Reason = "form"           // the declaration is on a form that is not asked for here

@@ -106,6 +106,7 @@ type Line struct {
 	Sealed    []byte `json:"sealed,omitempty"` // base64; only the authority's key opens it
 
 	Undoes uint64 `json:"undoes,omitempty"` // in an undo: the sequence of the passage that does not count
+	Why    string `json:"why,omitempty"`    // one of entry.UndoReasons
 
 	Entry []byte `json:"entry"`           // base64 of the exact bytes
 	Batch *Span  `json:"batch,omitempty"` // on the last entry of each batch
@@ -149,7 +150,7 @@ func line(at Cursor, b wire.Batch, raw []byte) (Line, error) {
 		}
 	case entry.KindUndo:
 		if u, err := entry.Decode[entry.Undo](e); err == nil {
-			l.Undoes = u.Seq
+			l.Undoes, l.Why = u.Seq, u.Why
 		}
 	}
 	if e.Seq == b.After().Seq {

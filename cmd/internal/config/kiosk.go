@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 	_ "time/tzdata" // a kiosk's root file system has no zones
@@ -17,6 +18,9 @@ import (
 
 // maxName is the most bytes of a lane's name, which stands in each entry.
 const maxName = 32
+
+// turn is when a lane turns and to where.
+var turn = regexp.MustCompile(`^([01]\d|2[0-3]):[0-5]\d (in|out)$`)
 
 // Kiosk is the configuration of a gatekiosk. ParseKiosk leaves paths as written, LoadKiosk makes them
 // relative to the file.
@@ -76,9 +80,10 @@ type Kiosk struct {
 
 // Lane is one [[lane]] of a Kiosk.
 type Lane struct {
-	Name      string `toml:"name"`
-	Source    string `toml:"source"`
-	Direction string `toml:"direction"`
+	Name      string   `toml:"name"`
+	Source    string   `toml:"source"`
+	Direction string   `toml:"direction"`
+	Schedule  []string `toml:"schedule"`
 }
 
 // Peer is one [[peer]] of a Kiosk: another gate of its venue.
@@ -107,6 +112,7 @@ name = "gate-1"
 source = "auto"               # v4l:/dev/video0, files:DIR, wedge:/dev/input/event0 or wedge:*Barcode* (a keyboard's name),
                               # serial:/dev/ttyACM*, sim:, or auto: a camera, else sim:
 direction = "in"              # in or out
+schedule = []                 # when it turns by itself, every day: ["05:30 in", "16:30 out"]
 
 [keys]
 device = ""                   # PEM of this device's key; empty: DATA/device.key, made at the first start
@@ -137,7 +143,8 @@ tokens = ""                   # a file with a token a line, each of which opens 
 # key = "gate-2.pub.pem"      # PEM of that device's public key
 
 [console]
-listen = "127.0.0.1:8080"     # the guard's page; empty: none
+listen = "127.0.0.1:8080"     # the guard's page; empty: none. At an address that others reach, as "192.168.1.20:8443" or ":8443", it
+                              # speaks HTTPS under a certificate of its own, to telephones that have read the screen's code
 
 [lamp]
 chip = ""                     # a GPIO chip, as /dev/gpiochip0 or its label; empty: no lamps
@@ -221,6 +228,11 @@ func (k *Kiosk) checkLanes(doc *strict.Doc) {
 		if _, err := entry.ParseDirection(l.Direction); err != nil {
 			doc.Fault(path+".direction", "%v", err)
 		}
+		for _, text := range l.Schedule {
+			if !turn.MatchString(text) {
+				doc.Fault(path+".schedule", "%q is no turn such as \"16:30 out\"", text)
+			}
+		}
 		if !strings.Contains(l.Source, ":") && l.Source != "auto" {
 			doc.Fault(path+".source", "%q is no source such as \"v4l:/dev/video0\" or \"auto\"", l.Source)
 		}
@@ -244,24 +256,16 @@ func (k *Kiosk) checkNetwork(doc *strict.Doc) {
 	if k.Forms.Dir != "" && k.Forms.Publisher == "" {
 		doc.Fault("forms.publisher", "without the publisher's public key no form can be checked")
 	}
-	if err := loopback(k.Console.Listen); err != nil {
+	if _, _, err := net.SplitHostPort(k.Console.Listen); err != nil && k.Console.Listen != "" {
 		doc.Fault("console.listen", "%v", err)
 	}
 }
 
-// loopback refuses an address that others could reach: the console knows no password.
-func loopback(address string) error {
-	if address == "" {
-		return nil
-	}
+// Loopback reports whether a host:port can be reached from this machine alone.
+func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%q can be reached from outside, and the console has no password: use 127.0.0.1", address)
-	}
-	return nil
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // resolve makes the paths relative to dir, the folder of the configuration's file.

@@ -28,6 +28,8 @@ func DefaultPolicy() admission.Policy {
 //	                               asked for, else admit
 //	freshness  = "12h"             how long a declaration counts at most; as the form says when left out
 //	duplicate  = "10m"             the same person in the same direction is "already in" for so long
+//	passback   = "soft"            the same direction again later: soft (pass, recorded so), hard (the guard looks) or off
+//	roll_call  = false             the guard's page may list the short names of those who are inside
 //
 // Its error lists every fault with its line.
 func Policy(toml []byte) (admission.Policy, error) {
@@ -39,6 +41,8 @@ func Policy(toml []byte) (admission.Policy, error) {
 			Unprovable admission.Action    `toml:"unprovable"`
 			Freshness  time.Duration       `toml:"freshness"`
 			Duplicate  time.Duration       `toml:"duplicate"`
+			Passback   admission.Passback  `toml:"passback"`
+			RollCall   bool                `toml:"roll_call"`
 		} `toml:"policy"`
 	}
 	file.Policy.Duplicate = admission.DefaultDuplicate
@@ -81,6 +85,11 @@ func checkPolicy(doc *strict.Doc, p *admission.Policy) {
 	}
 	if doc.Has("policy.freshness") && p.Freshness < time.Minute {
 		doc.Fault("policy.freshness", "needs a minute or more")
+	}
+	switch p.Passback {
+	case admission.PassbackSoft, admission.PassbackHard, admission.PassbackOff, "":
+	default:
+		doc.Fault("policy.passback", "%q is not one of soft, hard, off", p.Passback)
 	}
 	if p.Duplicate > time.Hour {
 		doc.Fault("policy.duplicate", "an hour at most: somebody may have left unseen")

@@ -134,7 +134,7 @@ func TestTwoGatesOfAVenue(t *testing.T) {
 func (d *demo) strangerRefused(t *testing.T, address string) {
 	t.Helper()
 	dir := t.TempDir()
-	d.must(t, selfsign.Create(dir, "127.0.0.1"))
+	d.must(t, selfsign.Create(dir, time.Now(), "127.0.0.1"))
 	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, selfsign.Cert), filepath.Join(dir, selfsign.Key))
 	d.must(t, err)
 	c, err := tls.Dial("tcp", address, &tls.Config{Certificates: []tls.Certificate{cert}, InsecureSkipVerify: true})

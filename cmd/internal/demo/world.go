@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/selfsign"
@@ -68,7 +69,7 @@ func newWorld(dir string, lanes []lane) (w world, err error) {
 		return w, err
 	}
 	w.form, _ = forms.Newest(formID)
-	if err := selfsign.Create(filepath.Join(w.hubData, "tls"), "127.0.0.1"); err != nil {
+	if err := selfsign.Create(filepath.Join(w.hubData, "tls"), time.Now(), "127.0.0.1"); err != nil {
 		return w, err
 	}
 	w.ca, w.token = filepath.Join(w.hubData, "tls", "ca.pem"), filepath.Join(w.hubData, "token")

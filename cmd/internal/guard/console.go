@@ -26,11 +26,19 @@ const (
 	beat      = 5 * time.Second // a live page hears from the gate at least this often
 )
 
+// Options of a Console. What is nil is not there, but for Log, which is needed.
+type Options struct {
+	Log  *slog.Logger
+	Sim  http.Handler // is handed what comes to /sim
+	Roll func() Roll  // who is inside
+	Door *Door        // lets in who may use the page; nil: whoever reaches it may
+}
+
 // Console returns the guard's page and what it speaks: GET /state.json, GET /events (the same as server-sent
-// events, at each change), POST /act (an Action as JSON; 204, or 4xx with a sentence). It takes requests from
-// pages of its own origin alone, and only by a loopback or literal address, so that no web page that the guard
-// happens to visit can reach it. sim, when not nil, is handed what comes to /sim.
-func Console(gate Gate, log *slog.Logger, sim http.Handler) http.Handler {
+// events, at each change), POST /act (an Action as JSON; 204, or 4xx with a sentence), GET /roll.json where the policy lets
+// the guard see that (else 404). It takes requests from pages of its own origin alone, and only by a loopback or literal
+// address, so that no web page that the guard happens to visit can reach it.
+func Console(gate Gate, o Options) http.Handler {
 	mux := http.NewServeMux()
 	static, err := fs.Sub(pages, "page")
 	if err != nil {
@@ -43,11 +51,25 @@ func Console(gate Gate, log *slog.Logger, sim http.Handler) http.Handler {
 	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { events(w, r, gate) })
 	mux.HandleFunc("POST /act", func(w http.ResponseWriter, r *http.Request) { act(w, r, gate) })
-	if sim != nil {
-		mux.Handle("GET /sim", sim)
-		mux.Handle("POST /sim", sim)
+	if o.Sim != nil {
+		mux.Handle("GET /sim", o.Sim)
+		mux.Handle("POST /sim", o.Sim)
 	}
-	return Shield(http.NewCrossOriginProtection().Handler(mux), log)
+	if o.Roll != nil {
+		mux.HandleFunc("GET /roll.json", func(w http.ResponseWriter, r *http.Request) {
+			if !gate.State().RollCall {
+				http.Error(w, "the policy shows nobody", http.StatusNotFound)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			writeJSON(w, o.Roll())
+		})
+	}
+	h := http.Handler(http.NewCrossOriginProtection().Handler(mux))
+	if o.Door != nil {
+		h = o.Door.Guard(h)
+	}
+	return Shield(h, o.Log)
 }
 
 // Shield keeps foreign pages out and turns a panic into a 500.

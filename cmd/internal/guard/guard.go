@@ -101,6 +101,48 @@ type State struct {
 	Clock    string     `json:"clock"`            // trust of the clock
 	Faults   []string   `json:"faults,omitempty"` // what a person must act on, newest last
 	Enrol    *Said      `json:"enrol,omitempty"`  // of a unit that is no gate yet: the page shows nothing else
+	Shift    *Shift     `json:"shift,omitempty"`
+	Settings *Settings  `json:"settings,omitempty"` // while a supervisor's badge has opened them
+	RollCall bool       `json:"roll_call"`          // the policy lets the guard see who is inside
+	Checked  []Check    `json:"checked,omitempty"`  // what the last self-test found
+}
+
+// A Shift is what has passed since a guard took the gate over.
+type Shift struct {
+	Guard   string    `json:"guard"` // number of the badge; empty before the first
+	Since   time.Time `json:"since"`
+	In      uint64    `json:"in"`
+	Out     uint64    `json:"out"`
+	Refused uint64    `json:"refused"`
+	Looked  uint64    `json:"looked"`
+	Undone  uint64    `json:"undone"`
+}
+
+// Settings are what a supervisor may change at the gate. They outlive a restart.
+type Settings struct {
+	Names    bool `json:"names"`    // the screen shows the given name, the year and the last digits
+	Sounds   bool `json:"sounds"`   // verdicts are heard
+	Schedule bool `json:"schedule"` // lanes turn by their schedule
+}
+
+// A Check is one line of a self-test.
+type Check struct {
+	OK   bool `json:"ok"`
+	Text Text `json:"text"`
+}
+
+// A Roll is who is inside now, for a fire: the short names of those whose entrance this run of the program saw, by name.
+// Unnamed is how many more there are.
+type Roll struct {
+	Inside  []Inside `json:"inside"`
+	Unnamed int      `json:"unnamed"`
+}
+
+// Inside is somebody on a Roll.
+type Inside struct {
+	Who  string    `json:"who"`
+	Lane string    `json:"lane"`
+	At   time.Time `json:"at"`
 }
 
 // Said is a face with words that are no verdict.
@@ -115,7 +157,9 @@ type Lane struct {
 	Direction string `json:"direction"`
 	Source    string `json:"source"`
 	OK        bool   `json:"ok"`
-	Text      string `json:"text,omitempty"` // why it is not OK
+	Text      string `json:"text,omitempty"`    // why it is not OK
+	Suggest   string `json:"suggest,omitempty"` // the other direction, when most of those who come look as if they went that way
+	Turns     string `json:"turns,omitempty"`   // its next turn by the schedule, "16:30 out"
 }
 
 // A Peer is another gate of the venue.
@@ -137,6 +181,7 @@ type Shown struct {
 	Who     string        `json:"who,omitempty"` // given name, birth year, last three digits
 
 	Direction string `json:"direction,omitempty"`
+	Silent    bool   `json:"-"` // the settings want no sound
 }
 
 // Recent is a verdict that was shown, without the person.
@@ -183,13 +228,31 @@ type Action struct {
 	Leave  *Leave  `json:"leave,omitempty"`
 
 	Dismiss *Dismiss `json:"dismiss,omitempty"`
+
+	Write *Write    `json:"write,omitempty"`
+	Set   *Settings `json:"set,omitempty"`
+	Test  *Test     `json:"test,omitempty"`
 }
 
 // An Answer gives a Question's answers by their item ids.
 type Answer struct {
 	ID      string         `json:"id"`
 	Answers map[string]any `json:"answers"`
+	By      string         `json:"by,omitempty"` // who answered for the person
 }
+
+// A Write puts in somebody who has no code, as their card or a paper slip says. What is left out is not known, but either
+// a name or a number is.
+type Write struct {
+	Lane   string `json:"lane"`
+	Name   string `json:"name"`
+	Birth  string `json:"birth"`  // a year, dd/mm/yyyy or yyyy-mm-dd
+	Number string `json:"number"` // of the card
+	Slip   string `json:"slip"`   // number of the paper slip
+}
+
+// A Test lights every lamp, sounds every sound and tries every part that can be tried.
+type Test struct{}
 
 // A Turn sets a lane's direction, "in" or "out".
 type Turn struct {
@@ -200,6 +263,7 @@ type Turn struct {
 // An Undo annuls the passage with this sequence by a new entry.
 type Undo struct {
 	Seq uint64 `json:"seq"`
+	Why string `json:"why,omitempty"` // one of entry.UndoReasons, or nothing
 }
 
 // A Leave drops a Question without an answer.

@@ -60,7 +60,7 @@ func (g *gate) set(s State) {
 }
 
 func serve(t *testing.T, g *gate) *httptest.Server {
-	s := httptest.NewServer(Console(g, slog.New(slog.DiscardHandler), nil))
+	s := httptest.NewServer(Console(g, Options{Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(s.Close)
 	return s
 }

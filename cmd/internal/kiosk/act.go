@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"gatepost/cmd/internal/guard"
@@ -54,8 +55,14 @@ func (k *Kiosk) Do(ctx context.Context, a guard.Action) error {
 		return k.leave(*a.Leave)
 	case a == (guard.Action{Dismiss: a.Dismiss}) && a.Dismiss != nil:
 		return k.dismiss(*a.Dismiss)
+	case a == (guard.Action{Write: a.Write}) && a.Write != nil:
+		return k.write(ctx, *a.Write)
+	case a == (guard.Action{Set: a.Set}) && a.Set != nil:
+		return k.set(*a.Set)
+	case a == (guard.Action{Test: a.Test}) && a.Test != nil:
+		return k.test(ctx)
 	}
-	return errors.New("an action is exactly one of answer, turn, undo, leave, dismiss")
+	return errors.New("an action is exactly one of answer, turn, undo, leave, dismiss, write, set, test")
 }
 
 var errGone = errors.New("câu hỏi này không còn chờ · this question no longer waits")
@@ -67,6 +74,10 @@ func (k *Kiosk) answer(ctx context.Context, a guard.Answer) error {
 	if waiting == nil {
 		return errGone
 	}
+	by, err := writtenName(a.By)
+	if err != nil {
+		return err
+	}
 	stamp := k.Clock.Stamp()
 	d := admission.Answer(waiting.claims, waiting.form, a.Answers, k.Policy, k.moment(stamp, waiting.direction))
 	if d.Reason == entry.ReasonAnswers {
@@ -76,7 +87,7 @@ func (k *Kiosk) answer(ctx context.Context, a guard.Answer) error {
 	for _, q := range waiting.form.Questions {
 		answers[q.ID], _ = q.Normal(a.Answers[q.ID]) // judged above, so it fits
 	}
-	if err := k.pass(ctx, passage{d, waiting.Lane, waiting.direction, waiting.claims, answers}, stamp); err != nil {
+	if err := k.pass(ctx, passage{d, waiting.Lane, waiting.direction, waiting.claims, answers, by}, stamp); err != nil {
 		return fmt.Errorf("chưa lưu được, hãy thử lại · not saved, try again: %w", err)
 	}
 	k.change(func() { delete(k.pending, waiting.Lane) })
@@ -149,33 +160,11 @@ func (k *Kiosk) forgetPending() {
 	}
 }
 
-func (k *Kiosk) turnLane(t guard.Turn) error {
-	d, err := entry.ParseDirection(t.Direction)
-	if err != nil {
-		return err
-	}
-	for _, l := range k.lanes {
-		if l.Name == t.Lane {
-			k.change(func() { l.Direction = d })
-			return nil
-		}
-	}
-	return fmt.Errorf("no lane %q", t.Lane)
-}
-
-// Directions returns the direction of each lane as it is now.
-func (k *Kiosk) Directions() map[string]entry.Direction {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	all := map[string]entry.Direction{}
-	for _, l := range k.lanes {
-		all[l.Name] = l.Direction
-	}
-	return all
-}
-
 // undo annuls a recent passage by a new entry: nothing in the journal is ever changed.
 func (k *Kiosk) undo(ctx context.Context, u guard.Undo) error {
+	if u.Why != "" && !slices.Contains(entry.UndoReasons(), u.Why) {
+		return fmt.Errorf("lý do %q không có · no such reason: %q", u.Why, u.Why)
+	}
 	k.mu.Lock()
 	r := k.find(u.Seq)
 	ok := r != nil && !r.Undone && r.Verdict == entry.Admit
@@ -183,7 +172,7 @@ func (k *Kiosk) undo(ctx context.Context, u guard.Undo) error {
 	if !ok {
 		return fmt.Errorf("mục %d không huỷ được · entry %d cannot be undone", u.Seq, u.Seq)
 	}
-	if _, err := k.keep(ctx, entry.Undo{Seq: u.Seq}); err != nil {
+	if _, err := k.keep(ctx, entry.Undo{Seq: u.Seq, Why: u.Why}); err != nil {
 		return err
 	}
 	k.takeBack(u.Seq)
@@ -200,6 +189,7 @@ func (k *Kiosk) takeBack(seq uint64) {
 			return
 		}
 		r.Undone = true
+		k.shift.count(r.Recent, -1)
 		undone = *r
 	})
 	k.Memory.Undo(k.Device, seq)

@@ -78,7 +78,7 @@ func TestHung(t *testing.T) {
 func TestAJournalThatHangsIsTheCause(t *testing.T) {
 	b := newBench(t)
 	long := time.Now().Add(-time.Minute)
-	b.writes, b.writing, b.decided = 1, long, long
+	b.queued, b.writing, b.decided = 1, long, long
 	if got := b.hung(time.Now(), maxStill); got != "journal" {
 		t.Errorf("%q hangs", got)
 	}
@@ -88,10 +88,10 @@ func TestAJournalThatHangsIsTheCause(t *testing.T) {
 func TestOneWriteHidesNoOther(t *testing.T) {
 	b := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
-		b.write(1)
+		b.writes(1)
 		time.Sleep(maxStill / 2)
-		b.write(1)
-		b.write(-1)
+		b.writes(1)
+		b.writes(-1)
 		b.decided = time.Now().Add(time.Hour)
 		time.Sleep(maxStill / 2)
 		if got := b.hung(time.Now(), maxStill); got != "" {
@@ -101,7 +101,7 @@ func TestOneWriteHidesNoOther(t *testing.T) {
 		if got := b.hung(time.Now(), maxStill); got != "journal" {
 			t.Errorf("%q hangs, want the journal", got)
 		}
-		b.write(-1)
+		b.writes(-1)
 		if got := b.hung(time.Now(), maxStill); got != "" {
 			t.Errorf("%q hangs, and nothing is written", got)
 		}
@@ -147,7 +147,7 @@ func TestNextBootNamesWhatHung(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		fed := d
-		b.write(1)
+		b.writes(1)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if fed < 10 || d > fed+dog(maxStill/time.Second)+1 {

@@ -7,6 +7,7 @@ package kiosk
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,8 @@ type Lane struct {
 	Name      string
 	Source    string // as configured: "v4l:/dev/video0"
 	Direction entry.Direction
+	Schedule  Schedule // when it turns; empty: the guard alone turns it
+	Turned    bool     // the guard has turned it: the schedule waits for its next time
 	Open      func(context.Context) (Source, error)
 }
 
@@ -57,6 +60,10 @@ type Options struct {
 	Lamp    func(guard.Face) error                         // lights the lamps, after the entry is durable
 	Signal  func(guard.Shown)                              // is told of each verdict then, and waits for nothing; nil: nobody is
 	Lock    *guard.Text                                    // what the turnstile does without power; nil: there is none
+	Issuer  ed25519.PublicKey                              // whose badges count; nil: nobody's
+	Shifts  func()                                         // is told when another guard takes over; nil: nobody is
+	Test    func(context.Context) []guard.Check            // tries what stands beside the cameras; nil: there is nothing
+	File    string                                         // holds the supervisor's settings; "": they do not outlive the run
 	Note    string                                         // a file that tells the next boot which part hung; "": none does
 	Log     *slog.Logger
 }
@@ -72,18 +79,23 @@ type Kiosk struct {
 	turn sync.Mutex
 	lit  guard.Face // what the lamp shows
 
-	mu      sync.Mutex // guards the rest, which is what the pages show; never held while anything is kept
-	changed chan struct{}
-	shown   map[string]*guard.Shown // by lane
-	recent  []recent
-	pending map[string]*pending // by lane
-	faults  map[string]string   // by part
-	uplink  uplink.State
-	stick   string // how the stick in the port stands
-	peers   map[string]guard.Peer
-	writes  int       // entries that the journal is writing
-	writing time.Time // since when, without one of them having ended; zero: there are none
-	decided time.Time // when watch last had its turn
+	mu       sync.Mutex // guards the rest, which is what the pages show; never held while anything is kept
+	changed  chan struct{}
+	shown    map[string]*guard.Shown // by lane
+	recent   []recent
+	pending  map[string]*pending // by lane
+	shift    shift
+	settings guard.Settings
+	unlocked time.Time // until when the settings can be changed
+	checked  []guard.Check
+	roll     map[string]inside // by a person's first key
+	faults   map[string]string // by part
+	uplink   uplink.State
+	stick    string // how the stick in the port stands
+	peers    map[string]guard.Peer
+	queued   int       // entries that the journal is writing
+	writing  time.Time // since when, without one of them having ended; zero: there are none
+	decided  time.Time // when watch last had its turn
 }
 
 const (
@@ -97,9 +109,18 @@ const (
 
 // New returns a kiosk that knows what its journal tells of today.
 func New(o Options) (*Kiosk, error) {
-	k := &Kiosk{Options: o, changed: make(chan struct{}), shown: map[string]*guard.Shown{}, pending: map[string]*pending{}, faults: map[string]string{}, peers: map[string]guard.Peer{}, lit: guard.Ready}
+	k := &Kiosk{Options: o, changed: make(chan struct{}), shown: map[string]*guard.Shown{}, pending: map[string]*pending{}, faults: map[string]string{}, peers: map[string]guard.Peer{}, roll: map[string]inside{}, lit: guard.Ready}
+	now := k.Clock.Stamp().Wall.In(k.Zone)
 	for _, l := range o.Lanes {
-		k.lanes = append(k.lanes, &lane{Lane: l, text: "starting"})
+		w := &lane{Lane: l, text: "starting"}
+		if w.Turned {
+			w.turned, _ = w.Schedule.last(now)
+		}
+		k.lanes = append(k.lanes, w)
+	}
+	k.shift.since = now
+	if err := k.readSettings(); err != nil {
+		return nil, err
 	}
 	if o.Sealer == nil {
 		k.faults["seal"] = "no authority's key: who passes is not kept"
@@ -152,8 +173,10 @@ func (k *Kiosk) watch(ctx context.Context) {
 		}
 		for _, l := range k.lanes {
 			k.checkLane(ctx, l)
+			k.turnByClock(l)
 		}
 		k.forgetPending()
+		k.lockSettings()
 		k.Memory.Inside(k.when(k.Clock.Stamp())) // a day ends for the memory even when nobody comes
 		for _, loss := range k.Memory.Losses() {
 			k.Log.Warn("forgotten early", "what", loss)
@@ -214,6 +237,10 @@ func (k *Kiosk) replayEntry(e entry.Entry) {
 		if u, err := entry.Decode[entry.Undo](e); err == nil {
 			k.takeBack(u.Seq)
 		}
+	case entry.KindShift:
+		if s, err := entry.Decode[entry.Shift](e); err == nil {
+			k.shift = shift{guard: s.Guard, since: e.Wall, seq: e.Seq}
+		}
 	}
 }
 
@@ -226,9 +253,9 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 		return 0, err
 	}
 	slow := time.AfterFunc(slowWrite, func() { k.setFault("disk", "thẻ nhớ chậm, hãy chờ · the disk is slow: an entry waits") })
-	k.write(1)
+	k.writes(1)
 	e, err := k.Journal.Append(ctx, d)
-	k.write(-1)
+	k.writes(-1)
 	if slow.Stop() { // else the fault stands until a write is in time again
 		k.setFault("disk", "")
 	}
@@ -242,16 +269,16 @@ func (k *Kiosk) keep(ctx context.Context, body entry.Body) (uint64, error) {
 	return e.Seq, nil
 }
 
-// write notes that the journal has n more entries to write. While one lane's entry hangs another's must not hide it, and
+// writes notes that the journal has n more entries to write. While one lane's entry hangs another's must not hide it, and
 // one that ends says that the journal lives.
-func (k *Kiosk) write(n int) {
+func (k *Kiosk) writes(n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.writes += n
+	k.queued += n
 	switch {
-	case k.writes == 0:
+	case k.queued == 0:
 		k.writing = time.Time{}
-	case n < 0 || k.writes == 1:
+	case n < 0 || k.queued == 1:
 		k.writing = time.Now()
 	}
 }

@@ -87,7 +87,7 @@ func (b *bench) open() {
 		Trust: credential.Trust{Declarers: []ed25519.PublicKey{b.declarer.Public().(ed25519.PublicKey)}},
 		Policy: admission.Policy{
 			Families: []credential.Family{"cccd", "personal", "bhyt", "hd1"}, Forms: []string{"covid-2021"},
-			Unprovable: "look", Duplicate: time.Minute,
+			Unprovable: "look", Duplicate: time.Minute, Passback: admission.PassbackOff,
 		},
 		Forms: forms, Log: slog.New(slog.DiscardHandler),
 		Lanes: []Lane{{Name: "gate-1", Source: "test:", Direction: entry.In, Open: func(context.Context) (Source, error) { return nil, device.ErrGone }}},

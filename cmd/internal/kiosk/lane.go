@@ -37,6 +37,9 @@ type lane struct {
 	frames uint64    // at the last check
 	moved  time.Time // when frames last grew
 
+	turned time.Time // the time in the schedule that gave the lane its direction, or that the guard's turn came after
+	wrong  uint8     // of the last eight people, a bit each: who seemed to go the other way
+
 	began  time.Time // since when the source is being opened, or the lane is busy with somebody; zero: it is not
 	opened time.Time
 }
@@ -66,7 +69,7 @@ func (k *Kiosk) work(ctx context.Context, l *lane) error {
 			return err
 		}
 		k.busy(l, true)
-		if texts := k.parts(l, s.Texts); len(texts) > 0 {
+		if texts := k.badges(ctx, l, k.parts(l, s.Texts)); len(texts) > 0 {
 			k.see(ctx, l, texts)
 		}
 		k.busy(l, false)

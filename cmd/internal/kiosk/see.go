@@ -22,22 +22,29 @@ func (k *Kiosk) see(ctx context.Context, l *lane, texts []string) {
 	k.turn.Lock()
 	defer k.turn.Unlock()
 	claims, several := k.understand(texts)
+	if several {
+		d := admission.Decision{Verdict: entry.Look, Reason: entry.ReasonSeveral}
+		k.pass(ctx, passage{Decision: d, lane: l.Name, direction: k.direction(l)}, k.Clock.Stamp())
+		return
+	}
+	k.stand(ctx, l, claims) // what could not be kept is shown
+}
+
+// stand gives the one person before a lane a verdict; the error is of the passage that could not be kept. The caller holds
+// turn.
+func (k *Kiosk) stand(ctx context.Context, l *lane, claims credential.Claims) error {
 	stamp := k.Clock.Stamp()
 	p := passage{lane: l.Name, direction: k.direction(l), claims: claims}
-	if several {
-		p.claims = credential.Claims{}
-		p.Decision = admission.Decision{Verdict: entry.Look, Reason: entry.ReasonSeveral}
-		k.pass(ctx, p, stamp)
-		return
-	}
 	m := k.Memory.Past(claims.Keys(), k.when(stamp))
 	past := admission.Past{Until: m.Until, Form: m.Form, Last: m.Last, LastDirection: m.LastDirection, Refused: m.Refused}
-	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, k.moment(stamp, p.direction))
+	moment := k.moment(stamp, p.direction)
+	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, moment)
+	k.judgeWay(l, past, p, moment)
 	since := stamp.Wall.Sub(past.Last)
 	if m.LastGate == k.Device && past.LastDirection == p.direction && since >= 0 && since < ignore && !p.Forget {
-		return
+		return nil
 	}
-	k.pass(ctx, p, stamp)
+	return k.pass(ctx, p, stamp)
 }
 
 func (k *Kiosk) direction(l *lane) entry.Direction {
@@ -112,6 +119,7 @@ type passage struct {
 	direction entry.Direction
 	claims    credential.Claims
 	answers   map[string]any
+	by        string // who answered for the person
 }
 
 // pass forgets what no longer stands, keeps the passage, remembers what follows from it, and only then shows
@@ -136,7 +144,7 @@ func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) error {
 		k.show(p, stamp, 0, nil)
 		return err
 	}
-	if !p.Until.IsZero() {
+	if !p.Until.IsZero() && len(keys) > 0 {
 		// Under the first key alone: a name that a namesake shares would make it theirs too.
 		if err := k.Memory.Declare(keys[:1], p.Form, p.Until, now); err != nil {
 			k.Log.Warn("a declaration is not remembered", "error", err)
@@ -144,6 +152,7 @@ func (k *Kiosk) pass(ctx context.Context, p passage, stamp entry.Stamp) error {
 	}
 	if p.Verdict == entry.Admit {
 		k.Memory.Pass(keys, memory.Passage{Gate: k.Device, Seq: seq, Tag: tag, Direction: p.direction, At: now})
+		k.enlist(p, now)
 	}
 	k.show(p, stamp, seq, tag)
 	return nil
@@ -171,10 +180,13 @@ func (p passage) personal() entry.Personal {
 	c := p.claims
 	personal := entry.Personal{
 		Family: string(c.Family), Verified: c.Verified, Reason: p.Reason, Name: c.Person.Name, Birth: c.Person.Birth,
-		Number: c.Person.Number, QID: c.Person.QID, Address: c.Person.Address, Answers: p.answers,
+		Number: c.Person.Number, QID: c.Person.QID, Address: c.Person.Address, Answers: p.answers, Declarer: p.by, Slip: c.Person.Slip,
 	}
 	if d := c.Declaration; d != nil {
-		personal.Declarer, personal.Plate = d.Declarer, d.Plate
+		personal.Plate = d.Plate
+		if p.by == "" {
+			personal.Declarer = d.Declarer
+		}
 		if personal.Number == "" {
 			personal.Number = d.Tail
 		}
@@ -197,6 +209,9 @@ func (k *Kiosk) show(p passage, stamp entry.Stamp, seq uint64, tag []byte) {
 		time.AfterFunc(hold, func() { k.clear(s) })
 	}
 	k.change(func() {
+		if s.Silent = !k.settings.Sounds; !k.settings.Names {
+			s.Who = ""
+		}
 		k.shown[p.lane] = s
 		k.remember(recent{guard.Recent{
 			Seq: seq, At: stamp.Wall, Lane: p.lane, Direction: p.direction.String(), Face: s.Face,

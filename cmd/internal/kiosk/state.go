@@ -3,6 +3,7 @@ package kiosk
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"gatepost/cmd/internal/guard"
 )
@@ -33,7 +34,10 @@ func (k *Kiosk) State() guard.State {
 		s.Oldest = &stats.Oldest
 	}
 	for _, l := range k.lanes {
-		s.Lanes = append(s.Lanes, guard.Lane{Name: l.Name, Direction: l.Direction.String(), Source: l.Source, OK: l.ok, Text: l.text})
+		s.Lanes = append(s.Lanes, guard.Lane{
+			Name: l.Name, Direction: l.Direction.String(), Source: l.Source, OK: l.ok, Text: l.text,
+			Suggest: l.suggest(), Turns: k.nextTurn(l, stamp.Wall),
+		})
 		if shown := k.shown[l.Name]; shown != nil {
 			s.Shown = append(s.Shown, *shown)
 		}
@@ -41,8 +45,15 @@ func (k *Kiosk) State() guard.State {
 	if first := k.firstPending(); first != nil {
 		s.Ask = &first.Question
 	}
+	s.Shift, s.RollCall, s.Checked = k.shift.shown(), k.Policy.RollCall, k.checked
+	if time.Now().Before(k.unlocked) {
+		settings := k.settings
+		s.Settings = &settings
+	}
 	for _, r := range k.recent {
-		s.Recent = append(s.Recent, r.Recent)
+		if r.Seq > k.shift.seq || r.Seq == 0 && !r.At.Before(k.shift.since) {
+			s.Recent = append(s.Recent, r.Recent)
+		}
 	}
 	for _, part := range slices.Sorted(maps.Keys(k.faults)) {
 		s.Faults = append(s.Faults, k.faults[part])
@@ -60,6 +71,7 @@ func (k *Kiosk) Changed() <-chan struct{} {
 // remember puts r at the head of the recent verdicts. The caller holds the lock.
 func (k *Kiosk) remember(r recent) {
 	k.recent = slices.Insert(k.recent, 0, r)
+	k.shift.count(r.Recent, 1)
 	if len(k.recent) > maxRecent {
 		k.recent = k.recent[:maxRecent]
 	}

@@ -32,16 +32,15 @@ const (
 // validity is how long both certificates hold; a hub that lives longer is given real ones.
 const validity = 5 * 365 * 24 * time.Hour
 
-// Create makes the certificates for hosts (names or addresses) in dir, unless they are there.
+// Create makes the certificates for hosts (names or addresses) in dir, from now on, unless they are there.
 // ECDSA on P-256, since every TLS client knows it.
-func Create(dir string, hosts ...string) error {
+func Create(dir string, now time.Time, hosts ...string) error {
 	if _, err := os.Stat(filepath.Join(dir, Cert)); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	now := time.Now()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err

@@ -8,11 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestClientTrustsTheAuthorityAlone(t *testing.T) {
 	dir := t.TempDir()
-	if err := Create(dir, "127.0.0.1", "localhost"); err != nil {
+	if err := Create(dir, time.Now(), "127.0.0.1", "localhost"); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, Cert), filepath.Join(dir, Key))
@@ -55,11 +56,11 @@ func TestCreateKeepsWhatIsThere(t *testing.T) {
 		}
 		return string(b)
 	}
-	if err := Create(dir, "a.example"); err != nil {
+	if err := Create(dir, time.Now(), "a.example"); err != nil {
 		t.Fatal(err)
 	}
 	first := read()
-	if err := Create(dir, "b.example"); err != nil {
+	if err := Create(dir, time.Now(), "b.example"); err != nil {
 		t.Fatal(err)
 	}
 	if read() != first {

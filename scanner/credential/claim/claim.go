@@ -19,12 +19,13 @@ const (
 	BHYT     Family = "bhyt"     // the health-insurance card
 	Venue    Family = "venue"    // 2021's code of a place
 	HD1      Family = "hd1"      // a signed declaration of this project
+	Paper    Family = "paper"    // no code: the guard wrote down who it is
 	Known    Family = "known"    // another known kind of code, which is not read
 	Unknown  Family = "unknown"  // not understood
 )
 
 // Families lists those that can name a person: what a policy may take.
-func Families() []Family { return []Family{CCCD, Personal, BHYT, HD1} }
+func Families() []Family { return []Family{CCCD, Personal, BHYT, HD1, Paper} }
 
 // A Person is who a code says it belongs to. What the code leaves out is empty. Texts are NFC.
 type Person struct {
@@ -34,6 +35,7 @@ type Person struct {
 	Number  string // of the card; a part that the code hides is written as stars
 	QID     string // the fixed number of a unified personal code
 	Address string
+	Slip    string // number of the paper slip that stands for a code
 }
 
 // String keeps a person out of %v and %s.

@@ -17,6 +17,7 @@ import (
 //   - "id:…" for a card's full number, and "tail:NAME|YEAR|LAST4", because a declaration carries no more of
 //     the number than its tail: with it the bare card is recognised after the declaration.
 //   - "bhyt:…" alone for an insurance card: its numbers are another space, whose tails say nothing about a card's.
+//   - "slip:…" for somebody with a paper slip and no card, else the card's keys for what the guard wrote down.
 //   - for a declaration its qid where it carries one, else the tail.
 func (c Claims) Keys() []string {
 	p := c.Person
@@ -27,7 +28,9 @@ func (c Claims) Keys() []string {
 		return keys("qid:", p.QID)
 	case c.Family == BHYT:
 		return keys("bhyt:", p.Number)
-	case c.Family == CCCD:
+	case c.Family == Paper && p.Number == "":
+		return keys("slip:", p.Slip)
+	case c.Family == CCCD || c.Family == Paper:
 		return append(keys("id:", p.Number), p.tailKey()...)
 	case c.Family == HD1:
 		return p.tailKey()

@@ -72,7 +72,7 @@ func (p *process) prepare(kiosks []*kiosk) error {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
 	}
-	if err := selfsign.Create(p.dir, "127.0.0.1"); err != nil {
+	if err := selfsign.Create(p.dir, time.Now(), "127.0.0.1"); err != nil {
 		return err
 	}
 	ca, err := os.ReadFile(filepath.Join(p.dir, selfsign.CA))

@@ -20,7 +20,7 @@ type Screen interface {
 type Options struct {
 	Lane    string
 	View    func() *image.Gray // what the camera sees now
-	Link    string
+	Link    func() string      // of the guard's page, for now
 	Touches <-chan image.Point // on the canvas
 	Now     func() time.Time
 	Zone    *time.Location
@@ -35,13 +35,16 @@ const (
 // Run shows the gate on a screen and does what is touched, until ctx ends. A verdict is drawn as soon as it is there; the
 // camera's picture waits for it.
 func (p *Painter) Run(ctx context.Context, gate guard.Gate, screen Screen, o Options) {
-	scene := Scene{Lane: o.Lane, Link: o.Link, Touch: o.Touches != nil, Zone: o.Zone}
+	scene := Scene{Lane: o.Lane, Touch: o.Touches != nil, Zone: o.Zone}
 	asked := ""
 	for ctx.Err() == nil {
 		changed := gate.Changed() // before the state, so that no change falls between
 		scene.State, scene.Now, scene.View = gate.State(), o.Now(), nil
 		if id := questionID(scene.State); id != asked {
 			asked, scene.Answers, scene.Trouble = id, nil, ""
+		}
+		if o.Link != nil {
+			scene.Link = o.Link()
 		}
 		if o.View != nil {
 			scene.View = o.View()

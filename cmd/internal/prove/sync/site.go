@@ -93,7 +93,7 @@ func (s *site) makeKeys(host string) error {
 	}
 	err := errors.Join(
 		keyfile.Create(s.dir, "receipt", "receipt"),
-		selfsign.Create(s.path("tls"), host, "127.0.0.1"),
+		selfsign.Create(s.path("tls"), time.Now(), host, "127.0.0.1"),
 		os.WriteFile(s.path("token"), []byte(rand.Text()+"\n"), 0o600),
 	)
 	if err != nil {
