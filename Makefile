@@ -47,8 +47,9 @@ fuzz: ## every fuzz target for FUZZ_TIME
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) "$$pkg"; done; done
 
-pictures: ## the README's pictures, from the demo in a browser
+pictures: ## the README's and the guide's pictures, from the demo and a guard's day in a browser
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
+	$(GO) test -count=1 -run TestGuardsDay ./cmd/gatekiosk -update
 
 prove: prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync ## every long proof
 

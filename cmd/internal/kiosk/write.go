@@ -55,10 +55,14 @@ func (k *Kiosk) test(ctx context.Context) error {
 	}
 	took := (k.Clock.Stamp().Mono - began.Mono).Milliseconds()
 	s := k.State()
+	hub := guard.Text{VI: "Máy chủ: đã nối", EN: "hub reached"}
+	if !s.Online {
+		hub = guard.Text{VI: "Máy chủ: chưa nối", EN: "hub not reached " + s.Uplink}
+	}
 	checks := []guard.Check{
 		{OK: true, Text: guard.Text{VI: fmt.Sprintf("Sổ ghi trong %d ms", took), EN: fmt.Sprintf("journal written in %d ms", took)}},
 		{OK: began.Trust >= entry.TrustClock, Text: guard.Text{VI: "Đồng hồ: " + s.Clock, EN: "clock: " + s.Clock}},
-		{OK: s.Online, Text: guard.Text{VI: "Máy chủ", EN: "hub " + s.Uplink}},
+		{OK: s.Online, Text: hub},
 	}
 	for _, l := range s.Lanes {
 		checks = append(checks, guard.Check{OK: l.OK && l.Text == "", Text: guard.Text{VI: "Làn " + l.Name, EN: "lane " + l.Name + " " + l.Text}})

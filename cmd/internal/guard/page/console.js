@@ -38,7 +38,7 @@ function drawLanes(lanes) {
   $("lanes").replaceChildren(...lanes.map(l => {
     const other = l.direction === "in" ? "out" : "in";
     return el("span", { class: "lane" }, l.name, el("button", { class: "quiet", title: "đổi chiều · turn", onclick: () => act({ turn: { lane: l.name, direction: other } }) },
-      l.direction === "in" ? "→ vào · in" : "← ra · out"));
+      l.direction === "in" ? "→ vào · in" : "← ra · out"), l.turns ? el("small", {}, l.turns) : "");
   }));
 }
 
@@ -62,13 +62,64 @@ function drawHealth(s) {
   $("health").replaceChildren(...rows.map(([c, t, detail]) => el("li", { class: c, title: detail || "" }, t)));
 }
 
+// act hands an action over and says in the dialog or form that asked for it why it was not done.
+async function tell(where, action, done) {
+  const wrong = await act(action);
+  where.querySelector("[role=alert]").textContent = wrong;
+  if (!wrong && done) done();
+}
+
 const marks = { go: "✓", stop: "✕", ask: "!", broken: "△" };
 function drawRecent(recent, timeZone) {
   $("recent").replaceChildren(...recent.map(r => el("li", { class: r.undone ? "undone" : "" },
     el("span", { class: "mark " + r.face, title: r.verdict }, marks[r.face] || ""),
     new Date(r.at).toLocaleTimeString("vi-VN", { timeZone }),
     el("span", {}, `${r.direction === "in" ? "→" : "←"} ${r.words.vi}`),
-    r.verdict === "admit" && !r.undone ? el("button", { class: "quiet", onclick: () => act({ undo: { seq: r.seq } }) }, "Huỷ · undo") : "")));
+    r.verdict === "admit" && !r.undone ? el("button", { class: "quiet", "data-seq": r.seq, onclick: () => askWhy(r.seq) }, "Huỷ · undo") : "")));
+}
+
+const reasons = [["left", "Không đi qua", "did not go through"], ["wrong-way", "Sai chiều", "wrong direction"], ["wrong-card", "Thẻ của người khác", "another's card"], ["test", "Thử máy", "a test"]];
+function askWhy(seq) {
+  $("undo").querySelector("[role=alert]").textContent = "";
+  $("undo-why").replaceChildren(...reasons.map(([why, vi, en]) =>
+    el("button", { type: "button", "data-why": why, onclick: () => tell($("undo"), { undo: { seq, why } }, () => $("undo").close()) }, vi, el("small", {}, en))));
+  $("undo").showModal();
+}
+
+function drawShift(s, timeZone) {
+  const at = new Date(s.since).toLocaleTimeString("vi-VN", { timeZone, hour: "2-digit", minute: "2-digit" });
+  $("shift").replaceChildren(`Ca ${s.guard || "chưa nhận"} từ ${at}: vào ${number(s.in)}, ra ${number(s.out)}, không cho vào ${number(s.refused)}, hỏi ${number(s.looked)}, huỷ ${number(s.undone)}`,
+    el("small", {}, `shift of ${s.guard || "nobody yet"} since ${at}: in ${s.in}, out ${s.out}, refused ${s.refused}, asked ${s.looked}, undone ${s.undone}`));
+}
+
+// drawSuggest asks whether a lane should turn, when most of those who come seem to go the other way.
+function drawSuggest(lanes) {
+  const l = lanes.find(l => l.suggest);
+  $("suggest").hidden = !l;
+  if (!l) return;
+  const way = l.suggest === "in" ? "vào · in" : "ra · out";
+  $("suggest").replaceChildren(`${l.name}: hầu hết đang đi ${way}?`, el("small", {}, "most people seem to go the other way"),
+    el("button", { onclick: () => act({ turn: { lane: l.name, direction: l.suggest } }) }, `Đổi sang ${way}`));
+}
+
+function drawChecks(checks) {
+  $("test-list").replaceChildren(...(checks || []).map(c => el("li", { class: c.ok ? "" : "bad" }, `${c.ok ? "✓" : "✕"} ${c.text.vi}`, el("small", {}, c.text.en))));
+}
+
+let unlocked = false;
+function drawSettings(s) {
+  $("settings-locked").hidden = !!s;
+  $("settings-fields").disabled = $("settings-save").disabled = !s;
+  if (s && !unlocked) for (const name of ["names", "sounds", "schedule"]) $("settings-form").elements[name].checked = s[name]; // not what is being ticked
+  unlocked = !!s;
+}
+
+async function openRoll() {
+  const r = await fetch("roll.json");
+  if (!r.ok) return;
+  const roll = await r.json();
+  $("roll-count").textContent = `${number(roll.inside.length)} người có tên` + (roll.unnamed ? `, thêm khoảng ${number(roll.unnamed)} người không có tên ở cổng này · about ${roll.unnamed} more without a name here` : " · named");
+  $("roll-list").replaceChildren(...roll.inside.map((p, i) => el("li", {}, el("label", { class: "tick" }, el("input", { type: "checkbox" }), `${p.who || "?"} · ${p.lane}`))));
 }
 
 function answerField(item) {
@@ -104,9 +155,37 @@ function answers(form) {
 
 $("ask").addEventListener("submit", async e => {
   e.preventDefault();
-  $("ask-error").textContent = await act({ answer: { id: asked, answers: answers(e.target) } });
+  $("ask-error").textContent = await act({ answer: { id: asked, answers: answers(e.target), by: e.target.elements.by.value } });
+  if (!$("ask-error").textContent) e.target.elements.by.value = "";
 });
 $("ask-leave").addEventListener("click", () => act({ leave: { id: asked } }));
+
+$("write-form").addEventListener("submit", e => {
+  e.preventDefault();
+  tell($("write"), { write: Object.fromEntries(new FormData(e.target)) }, () => { e.target.reset(); $("write").close(); });
+});
+$("settings-form").addEventListener("submit", e => {
+  e.preventDefault();
+  const set = Object.fromEntries(["names", "sounds", "schedule"].map(name => [name, e.target.elements[name].checked]));
+  tell($("settings"), { set }, () => $("settings").close());
+});
+$("test-run").addEventListener("click", async e => {
+  e.target.disabled = true;
+  await tell($("test"), { test: {} });
+  e.target.disabled = false;
+});
+for (const b of document.querySelectorAll("[data-open]")) b.addEventListener("click", () => {
+  $(b.dataset.open).showModal();
+  if (b.dataset.open === "roll") openRoll();
+});
+for (const b of document.querySelectorAll("[data-close]")) b.addEventListener("click", () => b.closest("dialog").close());
+if (/^#[0-9a-f]{64}$/.test(location.hash)) $("fingerprint").textContent = "SHA-256 của chứng chỉ, theo màn hình cổng · of the certificate, as the gate's screen says: " + location.hash.slice(1).match(/../g).join(":");
+
+// drawOptions keeps the lanes that can be chosen, and what is chosen.
+function drawOptions(select, lanes) {
+  if ([...select.options].map(o => o.value).join() !== lanes.map(l => l.name).join())
+    select.replaceChildren(...lanes.map(l => el("option", { value: l.name }, l.name)));
+}
 
 function draw(s) {
   $("venue").textContent = s.venue;
@@ -122,6 +201,12 @@ function draw(s) {
   drawHealth(s);
   drawRecent(s.recent, s.zone);
   drawAsk(s.ask);
+  if (s.shift) drawShift(s.shift, s.zone);
+  drawSuggest(s.lanes);
+  drawChecks(s.checked);
+  drawSettings(s.settings);
+  drawOptions($("write-form").elements.lane, s.lanes);
+  $("roll-open").hidden = !s.roll_call;
 }
 
 const source = new EventSource("events");
