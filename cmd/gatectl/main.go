@@ -35,6 +35,7 @@ func commands() []command {
 		{"keygen", "-kind KIND -out DIR [-name NAME]", "makes a key", keygen},
 		{"declare", "-form ID -key FILE -name … -year … …", "signs a declaration and prints its code", declare},
 		{"verify", "[-trust DIR] [-policy FILE] [-at TIME] [-hex]", "judges texts of codes, one a line, in JSON", verify},
+		{"explain", "[-policy FILE] [-at TIME] [-direction in|out] FILE…", "says in words why a gate would admit a code or not", explainCommand},
 		{"form", "check FILE… | sign -key FILE FILE…", "explains forms and their faults, or signs them", formCommand},
 		{"read", "[-reps N] [-manifest M.tsv | -explain PNG] FILE…", "reads the codes in pictures, and what that costs", read},
 		{"check", "[-receipt-key FILE] DIR", "reads a kiosk's whole journal and tells whether it is sound", check},

@@ -247,7 +247,7 @@ func TestShipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if refs := slices.Sorted(maps.Keys(set)); !slices.Equal(refs, []string{"covid-2021/1", "food-fitness/1"}) {
+	if refs := slices.Sorted(maps.Keys(set)); !slices.Equal(refs, []string{"contractor-induction/1", "covid-2021/1", "farm-biosecurity/1", "food-fitness/1", "hospital-visit/1"}) {
 		t.Errorf("shipped are %q", refs)
 	}
 	no := map[string]any{"travel": false, "signs": false, "case": false, "abroad": false, "contact": false}

@@ -1,0 +1,1 @@
+vbGlI8u3T4gGslxrnn/cFdXM3WouH/AwQaTeXkWoXUiKrXonzIM5HqhMwjZH3FEBMFGaTDPQgc63AyZa4U+gBw==
