@@ -22,11 +22,11 @@ var rows = [][]string{
 	{"sync/uplink", "sync/hub", "sync/pull"},
 	{"storage/journal", "storage/memory", "storage/view", "sync/wire"},
 	{"scanner", "device"},
-	{"storage/entry", "storage/durable"},
+	{"storage/entry", "storage/durable", "storage/detached"},
 }
 
 var way = []string{
-	"scanner/luma", "scanner/qr/scene", "scanner/qr", "scanner", "scanner/credential/claim", "scanner/credential/", "scanner/credential",
+	"scanner/luma", "scanner/qr/gauss", "scanner/qr/scene", "scanner/qr", "scanner", "scanner/credential/claim", "scanner/credential/", "scanner/credential",
 	"scanner/form/strict", "scanner/form", "scanner/admission",
 }
 

@@ -86,17 +86,25 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	enrols := &enroller{
 		devices: known, issuer: own.issuer, receipt: own.receipt.Public().(ed25519.PublicKey), now: time.Now, changed: place, state: h.State, log: log,
 	}
-	if register, err := h.Register(ctx); err != nil {
+	if err := enrols.share(ctx, h, follow); err != nil {
 		return err
-	} else if register != nil && own.issuer != nil {
-		enrols.first = register.First
-		follow("enrolments of other hubs", func(ctx context.Context) error { return register.Follow(ctx, enrols.learn) })
 	}
 	gates.Handle(wire.PathEnrol, enrols)
 	if err := listen(ctx, g, c, own, pace, hub.Guard(log, gates), d, log); err != nil {
 		return err
 	}
 	return g.Wait()
+}
+
+// share takes each enrolment once in all of the hub's cluster, where it has one.
+func (e *enroller) share(ctx context.Context, h *hub.Hub, follow func(name string, f func(context.Context) error)) error {
+	register, err := h.Register(ctx)
+	if err != nil || register == nil || e.issuer == nil {
+		return err
+	}
+	e.first = register.First
+	follow("enrolments of other hubs", func(ctx context.Context) error { return register.Follow(ctx, e.learn) })
+	return nil
 }
 
 // placing returns what notes where the devices stand.

@@ -4,15 +4,14 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"embed"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 
 	"gatepost/scanner/form/strict"
+	"gatepost/storage/detached"
 )
 
 // SignatureSuffix names the file beside a form's that holds its signature.
@@ -24,16 +23,14 @@ const context = "gatepost/form/1\n"
 // ErrSignature means that a form was not signed by the publisher, or was changed since.
 var ErrSignature = errors.New("the form does not carry its publisher's signature")
 
-// Sign returns the content of the signature's file: base64 of Ed25519 over a line of context and the form's bytes.
+// Sign returns the content of the signature's file, see package detached.
 func Sign(key ed25519.PrivateKey, toml []byte) []byte {
-	sig := ed25519.Sign(key, append([]byte(context), toml...))
-	return append(base64.StdEncoding.AppendEncode(nil, sig), '\n')
+	return detached.Sign(key, context, toml)
 }
 
 // Verify checks what Sign wrote. It fails with ErrSignature.
 func Verify(publisher ed25519.PublicKey, toml, signature []byte) error {
-	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(signature)))
-	if err != nil || len(publisher) != ed25519.PublicKeySize || !ed25519.Verify(publisher, append([]byte(context), toml...), sig) {
+	if !detached.Verify(publisher, context, toml, signature) {
 		return ErrSignature
 	}
 	return nil

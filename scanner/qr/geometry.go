@@ -1,6 +1,10 @@
 package qr
 
-import "math"
+import (
+	"math"
+
+	"gatepost/scanner/qr/gauss"
+)
 
 // A view maps a code's modules, of which (0, 0) is the outer corner at the top left, to points on level 0: a homography.
 // Source: R. Hartley and A. Zisserman, Multiple View Geometry, 2nd edition, 2.3 and 4.1.
@@ -58,7 +62,7 @@ func least(marks []mark, old view) view {
 			}
 		}
 	}
-	h, ok := solve(&m)
+	h, ok := gauss.Solve(&m)
 	if !ok {
 		return old
 	}
@@ -74,35 +78,6 @@ func least(marks []mark, old view) view {
 	row(1, cy)
 	v[6], v[7], v[8] = float32(h[6]/unit), float32(h[7]/unit), 1
 	return v
-}
-
-// solve solves eight linear equations.
-func solve(m *[8][9]float64) (x [8]float64, ok bool) {
-	for c := range 8 {
-		p := c
-		for i := c + 1; i < 8; i++ {
-			if math.Abs(m[i][c]) > math.Abs(m[p][c]) {
-				p = i
-			}
-		}
-		if math.Abs(m[p][c]) < 1e-12 {
-			return x, false
-		}
-		m[c], m[p] = m[p], m[c]
-		for i := range 8 {
-			if i == c {
-				continue
-			}
-			f := m[i][c] / m[c][c]
-			for j := c; j < 9; j++ {
-				m[i][j] -= f * m[c][j]
-			}
-		}
-	}
-	for i := range 8 {
-		x[i] = m[i][8] / m[i][i]
-	}
-	return x, true
 }
 
 // An area is what a code covers on level 0, and the pixels of its modules.

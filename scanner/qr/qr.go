@@ -76,8 +76,13 @@ func (r *Reader) guard(do func()) {
 
 // begin makes r ready for another picture.
 func (r *Reader) begin(p *luma.Plane) {
-	r.found, r.finders, r.areas, r.unread, r.tries = r.found[:0], r.finders[:0], r.areas[:0], r.unread[:0], 0
+	r.forget()
 	r.used = r.pyramid(p)
+}
+
+// forget drops what was found in the picture.
+func (r *Reader) forget() {
+	r.found, r.finders, r.areas, r.unread, r.tries = r.found[:0], r.finders[:0], r.areas[:0], r.unread[:0], 0
 }
 
 // searchAll finds the codes in the picture. It begins on the coarsest level: what is read there need not be looked at on a finer

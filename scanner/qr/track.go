@@ -61,7 +61,7 @@ func (t *Tracker) look(p *luma.Plane) {
 		return
 	}
 	t.whole = 0
-	t.r.begin(p)
+	t.r.forget() // what following has found
 	t.r.searchAll()
 	t.fuse()
 }

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
@@ -17,6 +16,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"gatepost/storage/detached"
 
 	"golang.org/x/sys/unix"
 )
@@ -203,16 +204,14 @@ const imageContext = "gatepost/image/1\n"
 // ErrSignature means that a map was not signed by the key, or was changed since.
 var ErrSignature = errors.New("the block map does not carry its maker's signature")
 
-// Sign returns the content of the signature's file: base64 of Ed25519 over a line of context and the map's bytes.
+// Sign returns the content of the signature's file, see package detached.
 func Sign(key ed25519.PrivateKey, text []byte) []byte {
-	sig := ed25519.Sign(key, append([]byte(imageContext), text...))
-	return append(base64.StdEncoding.AppendEncode(nil, sig), '\n')
+	return detached.Sign(key, imageContext, text)
 }
 
 // Verify checks what Sign wrote. It fails with ErrSignature.
 func Verify(key ed25519.PublicKey, text, signature []byte) error {
-	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(signature)))
-	if err != nil || len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, append([]byte(imageContext), text...), sig) {
+	if !detached.Verify(key, imageContext, text, signature) {
 		return ErrSignature
 	}
 	return nil

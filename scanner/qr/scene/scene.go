@@ -10,6 +10,7 @@ import (
 	"math/rand"
 
 	"gatepost/scanner/luma"
+	"gatepost/scanner/qr/gauss"
 )
 
 // A Shot says how one code is seen. The zero value but for Module is a perfect view.
@@ -178,27 +179,8 @@ func homography(from, to [4][2]float64) (h [9]float64) {
 		m[2*i] = [9]float64{x, y, 1, 0, 0, 0, -u * x, -u * y, u}
 		m[2*i+1] = [9]float64{0, 0, 0, x, y, 1, -v * x, -v * y, v}
 	}
-	for c := range 8 {
-		top := c
-		for k := c; k < 8; k++ {
-			if math.Abs(m[k][c]) > math.Abs(m[top][c]) {
-				top = k
-			}
-		}
-		m[c], m[top] = m[top], m[c]
-		for k := range 8 {
-			if k == c {
-				continue
-			}
-			f := m[k][c] / m[c][c]
-			for j := c; j < 9; j++ {
-				m[k][j] -= f * m[c][j]
-			}
-		}
-	}
-	for i := range 8 {
-		h[i] = m[i][8] / m[i][i]
-	}
+	x, _ := gauss.Solve(&m) // the corners of a code lie on no line
+	copy(h[:], x[:])
 	h[8] = 1
 	return h
 }
