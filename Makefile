@@ -86,6 +86,12 @@ bench-scan: ## reads and time beside zxing-cpp, ZBar and gozxing; writes docs/PE
 	@mkdir -p bin && g++ -O2 -std=c++17 -o bin/bench-zxing scanner/qr/bench/zxing.cpp -lZXing && g++ -O2 -std=c++17 -o bin/bench-zbar scanner/qr/bench/zbar.cpp -lzbar
 	@$(GO) run ./cmd/internal/bench/scan $(if $(EVERY),-every $(EVERY),-update docs/PERFORMANCE.md) $(DIRS)
 
+bench-gate: ## how long a person waits at the gate, and what it costs while nobody does; four lanes for an hour; writes docs/PERFORMANCE.md (10 min)
+	@command -v g++ >/dev/null && echo '#include <ZXing/ReadBarcode.h>' | g++ -std=c++17 -E -x c++ - >/dev/null 2>&1 || { echo "make bench-gate needs: apt-get install g++ libzxing-dev"; exit 1; }
+	@mkdir -p bin && g++ -O2 -std=c++17 -o bin/bench-zxing scanner/qr/bench/zxing.cpp -lZXing
+	@$(GO) run ./cmd/internal/bench/gate -update docs/PERFORMANCE.md
+	GATEPOST_PACE=3600 $(GO) test -count=1 -timeout 20m -v -run TestFourLanes ./cmd/internal/kiosk
+
 bench-reach: ## how far away a code may be held, by lens and code; writes docs/PERFORMANCE.md (3 min)
 	@$(GO) run ./cmd/internal/bench/scan -reach -update docs/PERFORMANCE.md
 
@@ -95,5 +101,5 @@ bench-flash: ## what writing a card takes beside bmaptool, on a loop device; wri
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-reach bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-gate bench-reach bench-flash clean
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -119,13 +120,27 @@ func TestOpenPost(t *testing.T) {
 	}
 }
 
+// everywhere listens on every address.
+type everywhere struct{ net.Listener }
+
+func (everywhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv6unspecified, Port: 8443} }
+
+// A telephone is sent to an address that it can reach, and never to all of them.
+func TestAddress(t *testing.T) {
+	p := &page{Listener: everywhere{}}
+	host, port, err := net.SplitHostPort(p.address())
+	if ip := net.ParseIP(host); err != nil || port != "8443" || ip == nil || ip.IsLoopback() {
+		t.Errorf("%s, %v", p.address(), err)
+	}
+}
+
 // A page that others reach has a certificate and a door, and the screen's code opens it, once.
 func TestPage(t *testing.T) {
 	const device = "0123456789abcdef"
 	if got := (*page)(nil).link(device); got != "gatepost:"+device {
 		t.Errorf("without a page: %s", got)
 	}
-	for listen, scheme := range map[string]string{"127.0.0.1:0": "http", "0.0.0.0:0": "https", ":0": "https"} {
+	for listen, scheme := range map[string]string{"127.0.0.1:0": "http", "localhost.:0": "https"} {
 		c := parse(t, "[console]\nlisten = \""+listen+"\"\n")
 		c.Data = t.TempDir()
 		p, err := openPage(c, time.Now())
