@@ -92,6 +92,9 @@ bench-gate: ## how long a person waits at the gate, and what it costs while nobo
 	@$(GO) run ./cmd/internal/bench/gate -update docs/PERFORMANCE.md
 	GATEPOST_PACE=3600 $(GO) test -count=1 -timeout 20m -v -run TestFourLanes ./cmd/internal/kiosk
 
+bench-verify: ## what a health certificate costs beside the bare check of its signature; writes docs/PERFORMANCE.md (1 min)
+	@$(GO) run ./cmd/internal/bench/verify -update docs/PERFORMANCE.md
+
 bench-reach: ## how far away a code may be held, by lens and code; writes docs/PERFORMANCE.md (3 min)
 	@$(GO) run ./cmd/internal/bench/scan -reach -update docs/PERFORMANCE.md
 
@@ -101,5 +104,5 @@ bench-flash: ## what writing a card takes beside bmaptool, on a loop device; wri
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-gate bench-reach bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-flash clean
 .DEFAULT_GOAL := help

@@ -26,7 +26,7 @@ var rows = [][]string{
 }
 
 var way = []string{
-	"scanner/luma", "scanner/qr/gauss", "scanner/qr/scene", "scanner/qr", "scanner", "scanner/credential/claim", "scanner/credential/", "scanner/credential",
+	"scanner/luma", "scanner/qr/gauss", "scanner/qr/scene", "scanner/qr", "scanner", "scanner/credential/claim", "scanner/credential/envelope", "scanner/credential/", "scanner/credential",
 	"scanner/form/strict", "scanner/form", "scanner/admission",
 }
 

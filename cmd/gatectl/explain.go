@@ -12,7 +12,7 @@ import (
 	"gatepost/storage/entry"
 )
 
-const explainHelp = `usage: gatectl explain [-trust DIR] [-policy FILE] [-forms DIR -publisher FILE] [-at RFC3339] [-direction in|out] FILE…
+const explainHelp = `usage: gatectl explain [-trust DIR] [-issuers DIR] [-policy FILE] [-forms DIR -publisher FILE] [-at RFC3339] [-direction in|out] FILE…
 
 Says in words what a gate that remembers nobody would do with each code in the pictures or texts, and why. It shows of a
 person what the gate's screen does. A FILE of - is standard input, one text a line.
@@ -23,6 +23,7 @@ func explainCommand(_ context.Context, e env, args []string) int {
 	var v verifier
 	fs := newFlags("explain", explainHelp)
 	trust := fs.String("trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
+	issuers := fs.String("issuers", "", "folder with the certificates of the authorities whose health certificates count")
 	policy := fs.String("policy", "", "policy file; when left out, every family and the shipped forms are taken")
 	forms := fs.String("forms", "", "folder with more signed forms")
 	publisher := fs.String("publisher", "", "public key that signed them")
@@ -39,7 +40,7 @@ func explainCommand(_ context.Context, e env, args []string) int {
 	if m.Direction, err = entry.ParseDirection(*direction); err != nil {
 		return misused(e, fs, err.Error())
 	}
-	if err := v.load(*trust, *policy, *forms, *publisher); err != nil {
+	if err := v.load(e, *trust, *issuers, *policy, *forms, *publisher); err != nil {
 		return fail(e, "explain", err)
 	}
 	for _, name := range fs.Args() {
@@ -81,6 +82,9 @@ func (v *verifier) explain(w io.Writer, text string, m admission.Moment) {
 	}
 	if s := c.Declaration; s != nil {
 		fmt.Fprintf(w, "  declared      %s/%d, %s to %s\n", s.Form, s.Version, local(s.Issued, m), local(s.Expires, m))
+	}
+	if p := c.Proof; p != nil {
+		fmt.Fprintf(w, "  proves        %s of %s, %s to %s\n", p.Use, p.Date, local(p.Issued, m), local(p.Expires, m))
 	}
 	fmt.Fprintf(w, "  at            %s, going %s\n", local(m.Now, m), m.Direction)
 	fmt.Fprintf(w, "  policy        %s\n", v.wants())

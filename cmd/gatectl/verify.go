@@ -20,7 +20,7 @@ import (
 	"gatepost/storage/entry"
 )
 
-const verifyHelp = `usage: gatectl verify [-trust DIR] [-policy FILE] [-at RFC3339] [-hex]
+const verifyHelp = `usage: gatectl verify [-trust DIR] [-issuers DIR] [-policy FILE] [-at RFC3339] [-hex]
 
 Reads the texts of codes from standard input, one a line, and says of each what a gate that remembers nobody
 would say: one JSON object a line with family, verified, verdict, reason and claims.
@@ -40,6 +40,7 @@ func verify(ctx context.Context, e env, args []string) int {
 	var v verifier
 	fs := newFlags("verify", verifyHelp)
 	trust := fs.String("trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
+	issuers := fs.String("issuers", "", "folder with the certificates of the authorities whose health certificates count")
 	policy := fs.String("policy", "", "policy file; when left out, every family and the shipped forms are taken")
 	forms := fs.String("forms", "", "folder with more signed forms")
 	publisher := fs.String("publisher", "", "public key that signed them")
@@ -51,7 +52,7 @@ func verify(ctx context.Context, e env, args []string) int {
 	if _, err := moment(v.at); err != nil || fs.NArg() > 0 {
 		return misused(e, fs, fmt.Sprintf("-at must be a time, and nothing may stand beside the flags: %q, %q", v.at, fs.Args()))
 	}
-	if err := v.load(*trust, *policy, *forms, *publisher); err != nil {
+	if err := v.load(e, *trust, *issuers, *policy, *forms, *publisher); err != nil {
 		return fail(e, "verify", err)
 	}
 	done := make(chan error, 1)
@@ -67,7 +68,7 @@ func verify(ctx context.Context, e env, args []string) int {
 	}
 }
 
-func (v *verifier) load(trust, policy, forms, publisher string) (err error) {
+func (v *verifier) load(e env, trust, issuers, policy, forms, publisher string) (err error) {
 	if trust != "" {
 		keys, err := keyfile.Dir(trust)
 		if err != nil {
@@ -75,6 +76,15 @@ func (v *verifier) load(trust, policy, forms, publisher string) (err error) {
 		}
 		for _, k := range keys {
 			v.trust.Declarers = append(v.trust.Declarers, k)
+		}
+	}
+	if issuers != "" {
+		var refused []error
+		if v.trust.Issuers, refused, err = keyfile.Issuers(issuers); err != nil {
+			return err
+		}
+		for _, err := range refused {
+			fmt.Fprintf(e.err, "gatectl: left out: %v\n", err)
 		}
 	}
 	v.policy = config.DefaultPolicy()

@@ -114,7 +114,7 @@ func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.L
 	if err != nil {
 		return err
 	}
-	page, err := openPage(c, clock.Stamp().Wall)
+	page, err := openPage(c, clock.Stamp().Wall, config.Loopback(c.Console.Listen))
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}

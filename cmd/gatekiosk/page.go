@@ -28,14 +28,15 @@ type page struct {
 	fingerprint string // SHA-256 of the certificate, hexadecimal; empty without one
 }
 
-// openPage listens where the configuration says; now is when a certificate that has to be made begins to count.
-func openPage(c *config.Kiosk, now time.Time) (*page, error) {
+// openPage listens where the configuration says; now is when a certificate that has to be made begins to count. Where it is
+// not alone, others reach that address.
+func openPage(c *config.Kiosk, now time.Time, alone bool) (*page, error) {
 	if c.Console.Listen == "" {
 		return nil, nil
 	}
 	p := &page{scheme: "http"}
 	var pair tls.Certificate
-	if !config.Loopback(c.Console.Listen) {
+	if !alone {
 		host, _, err := net.SplitHostPort(c.Console.Listen)
 		if err != nil {
 			return nil, err

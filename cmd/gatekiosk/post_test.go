@@ -140,21 +140,21 @@ func TestPage(t *testing.T) {
 	if got := (*page)(nil).link(device); got != "gatepost:"+device {
 		t.Errorf("without a page: %s", got)
 	}
-	for listen, scheme := range map[string]string{"127.0.0.1:0": "http", "localhost.:0": "https"} {
-		c := parse(t, "[console]\nlisten = \""+listen+"\"\n")
+	for scheme, alone := range map[string]bool{"http": true, "https": false} {
+		c := parse(t, "[console]\nlisten = \"127.0.0.1:0\"\n")
 		c.Data = t.TempDir()
-		p, err := openPage(c, time.Now())
+		p, err := openPage(c, time.Now(), alone)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.close()
 		if p.scheme != scheme {
-			t.Errorf("%s speaks %s", listen, p.scheme)
+			t.Errorf("alone %v: it speaks %s", alone, p.scheme)
 		}
 		link := p.link(device)
 		if scheme == "http" {
 			if link != "gatepost:"+device {
-				t.Errorf("%s: the screen sends telephones to %s", listen, link)
+				t.Errorf("the screen sends telephones to %s", link)
 			}
 			continue
 		}

@@ -77,7 +77,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	if err != nil {
 		return err
 	}
-	page, err := openPage(c, p.clock.Stamp().Wall)
+	page, err := openPage(c, p.clock.Stamp().Wall, config.Loopback(c.Console.Listen))
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
@@ -151,6 +151,15 @@ func configure(o *kiosk.Options, c *config.Kiosk, s *kiosk.Simulator) error {
 	var err error
 	if o.Trust, err = declarers(c.Keys.Declarers); err != nil {
 		return err
+	}
+	if c.Keys.Issuers != "" {
+		var refused []error
+		if o.Trust.Issuers, refused, err = keyfile.Issuers(c.Keys.Issuers); err != nil {
+			return err
+		}
+		for _, err := range refused {
+			o.Log.Warn("a certificate is left out", "error", err)
+		}
 	}
 	if o.Forms, err = forms(c); err != nil {
 		return err

@@ -43,6 +43,8 @@ type Policy struct {
 	Duplicate  time.Duration       // the same person in the same direction within this is a duplicate; 0: none is
 	Passback   Passback            // for who goes the same way again later; "" means PassbackSoft
 	RollCall   bool                // the guard may see the short names of those who are inside; they are in memory only
+	Doses      int                 // an authority's certificate of as many doses counts as a declaration; 0: none does
+	DaysSince  int                 // and the last of them is so many days ago, or more
 }
 
 // Passback is what a policy does with somebody who comes in, or goes out, twice in a row: a card was handed back over the
@@ -131,10 +133,15 @@ func decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 	if d, done := before(c, p, m); done {
 		return d
 	}
+	w := weigher{p, forms, m}
+	if c.Proof != nil && c.Verified {
+		if d, done := w.proven(*c.Proof); done {
+			return d
+		}
+	}
 	if len(p.Forms) == 0 {
 		return bare(c, p)
 	}
-	w := weigher{p, forms, m}
 	if c.Declaration == nil || !c.Verified {
 		return w.remembered(past)
 	}

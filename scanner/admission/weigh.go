@@ -47,6 +47,27 @@ func (w weigher) declared(d credential.Declaration, past Past) Decision {
 	return decision
 }
 
+// proven weighs an authority's certificate whose signature holds. done is false of one that is in force and says less than
+// the policy asks for: it still names the person.
+func (w weigher) proven(c credential.Proof) (d Decision, done bool) {
+	now, trust := w.moment.Now, w.moment.Trust
+	early := c.Issued.After(now.Add(skew))
+	switch {
+	case trust == entry.TrustNone, early && trust < entry.TrustClock:
+		return w.ask(verdict(entry.Look, entry.ReasonClock)), true
+	case early:
+		return w.ask(verdict(entry.Look, entry.ReasonNotYet)), true
+	case !c.Expires.IsZero() && !now.Before(c.Expires):
+		return w.ask(verdict(entry.Refuse, entry.ReasonExpired)), true
+	}
+	day, err := time.ParseInLocation(time.DateOnly, c.Date, now.Location())
+	enough := w.policy.Doses > 0 && c.Doses >= w.policy.Doses // only a certificate of doses has any
+	if err != nil || !enough || now.Before(day.AddDate(0, 0, w.policy.DaysSince)) {
+		return d, false
+	}
+	return verdict(entry.Admit, entry.ReasonProven), true
+}
+
 // answers returns d's answers, with the plate, which a declaration carries beside them, among them.
 func answers(f form.Form, d credential.Declaration) map[string]any {
 	all := maps.Clone(d.Answers)

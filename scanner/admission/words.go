@@ -8,6 +8,8 @@ func Words(r entry.Reason) (vi, en string) {
 	switch r {
 	case entry.ReasonDeclared:
 		return "Mời vào: khai báo hợp lệ.", "Come in: the declaration is valid."
+	case entry.ReasonProven:
+		return "Mời vào: giấy chứng nhận hợp lệ.", "Come in: the certificate is valid."
 	case entry.ReasonRemembered:
 		return "Mời vào: đã khai báo tại đây.", "Come in: declared here before."
 	case entry.ReasonAnswered:

@@ -14,6 +14,7 @@ import (
 	"gatepost/scanner/credential/bhyt"
 	"gatepost/scanner/credential/cccd"
 	"gatepost/scanner/credential/claim"
+	"gatepost/scanner/credential/hc1"
 	"gatepost/scanner/credential/hd1"
 	"gatepost/scanner/credential/known"
 	"gatepost/scanner/credential/personal"
@@ -25,6 +26,8 @@ import (
 type (
 	Claims      = claim.Claims
 	Declaration = claim.Declaration
+	Proof       = claim.Proof
+	Issuer      = claim.Issuer
 	Family      = claim.Family
 	Person      = claim.Person
 	Trust       = claim.Trust
@@ -37,6 +40,7 @@ const (
 	BHYT     = claim.BHYT
 	Venue    = claim.Venue
 	HD1      = claim.HD1
+	HC1      = claim.HC1
 	Paper    = claim.Paper
 	Known    = claim.Known
 	Unknown  = claim.Unknown
@@ -53,8 +57,10 @@ func Parse(text string, trust Trust) Claims {
 	if len(text) > MaxText {
 		return claim.Not(Unknown, entry.ReasonUnknown, fmt.Sprintf("longer than %d bytes", MaxText))
 	}
-	if c, ok := hd1.Parse(text, trust); ok {
-		return c
+	for _, parse := range []func(string, Trust) (Claims, bool){hd1.Parse, hc1.Parse} {
+		if c, ok := parse(text, trust); ok {
+			return c
+		}
 	}
 	for _, parse := range []func(string) (Claims, bool){venue.Parse, known.Parse} {
 		if c, ok := parse(text); ok {

@@ -41,6 +41,7 @@ type Reason string
 
 const (
 	ReasonDeclared      Reason = "declared"       // a signed declaration, fresh, no refusing answer
+	ReasonProven        Reason = "proven"         // an authority's certificate says what the policy asks for
 	ReasonRemembered    Reason = "remembered"     // declared here earlier, still fresh
 	ReasonAnswered      Reason = "answered"       // the questions were answered at the gate
 	ReasonIdentity      Reason = "identity"       // policy admits a bare identity

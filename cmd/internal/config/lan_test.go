@@ -34,3 +34,14 @@ func TestLAN(t *testing.T) {
 		}
 	}
 }
+
+func TestLoopback(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "[::1]:80": true, "localhost:80": true, "127.9.9.9:80": true,
+		":80": false, "0.0.0.0:80": false, "[::]:80": false, "192.0.2.7:80": false, "localhost.example:80": false, "127.0.0.1": false, "": false,
+	} {
+		if got := Loopback(address); got != want {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+}

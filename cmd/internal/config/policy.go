@@ -29,6 +29,8 @@ func DefaultPolicy() admission.Policy {
 //	freshness  = "12h"             how long a declaration counts at most; as the form says when left out
 //	duplicate  = "10m"             the same person in the same direction is "already in" for so long
 //	passback   = "soft"            the same direction again later: soft (pass, recorded so), hard (the guard looks) or off
+//	doses      = 2                 an authority's certificate (hc1) of so many doses counts as a declaration; none when left out
+//	days_since = 14                and the last of them is at least so many days ago
 //	roll_call  = false             the guard's page may list the short names of those who are inside
 //
 // Its error lists every fault with its line.
@@ -43,6 +45,8 @@ func Policy(toml []byte) (admission.Policy, error) {
 			Duplicate  time.Duration       `toml:"duplicate"`
 			Passback   admission.Passback  `toml:"passback"`
 			RollCall   bool                `toml:"roll_call"`
+			Doses      int                 `toml:"doses"`
+			DaysSince  int                 `toml:"days_since"`
 		} `toml:"policy"`
 	}
 	file.Policy.Duplicate = admission.DefaultDuplicate
@@ -90,6 +94,12 @@ func checkPolicy(doc *strict.Doc, p *admission.Policy) {
 	case admission.PassbackSoft, admission.PassbackHard, admission.PassbackOff, "":
 	default:
 		doc.Fault("policy.passback", "%q is not one of soft, hard, off", p.Passback)
+	}
+	if p.Doses < 0 || p.Doses > 9 {
+		doc.Fault("policy.doses", "needs a number from 1 to 9")
+	}
+	if p.DaysSince < 0 || p.DaysSince > 3660 || p.DaysSince > 0 && p.Doses == 0 {
+		doc.Fault("policy.days_since", "needs a number of days up to 3660, and doses beside it")
 	}
 	if p.Duplicate > time.Hour {
 		doc.Fault("policy.duplicate", "an hour at most: somebody may have left unseen")

@@ -5,7 +5,9 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"log/slog"
 	"mime"
 	"net"
@@ -156,6 +158,7 @@ func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(io.Discard, "", 0), // strangers cause these, and telephones that do not know the certificate yet
 	}
 	var ended sync.WaitGroup
 	ended.Go(func() {

@@ -53,7 +53,7 @@ func (d *Door) Guard(h http.Handler) http.Handler {
 		if r.URL.Path == "/in" && r.Method == http.MethodGet {
 			if token := d.enter(r.URL.Query().Get("key")); token != "" {
 				http.SetCookie(w, &http.Cookie{
-					Name: cookie, Value: token, Path: "/", MaxAge: int(session / time.Second), Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+					Name: cookie, Value: token, Path: "/", MaxAge: int(session / time.Second), Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 				})
 				w.Header().Set("Referrer-Policy", "no-referrer")
 				http.Redirect(w, r, "/", http.StatusSeeOther)

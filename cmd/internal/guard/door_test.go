@@ -31,7 +31,7 @@ func TestDoor(t *testing.T) {
 	}
 	first := d.Path()
 	code, phone := knock(d, first, nil)
-	if code != http.StatusSeeOther || phone == nil || !phone.Secure || !phone.HttpOnly || phone.SameSite != http.SameSiteStrictMode {
+	if code != http.StatusSeeOther || phone == nil || !phone.Secure || !phone.HttpOnly || phone.SameSite != http.SameSiteLaxMode {
 		t.Fatalf("the key: %d, %+v", code, phone)
 	}
 	if code, _ := knock(d, "/state.json", phone); code != http.StatusNoContent {

@@ -189,7 +189,9 @@ func (k *Kiosk) takeBack(seq uint64) {
 			return
 		}
 		r.Undone = true
-		k.shift.count(r.Recent, -1)
+		if k.shift.counts.Undone++; r.Seq > k.shift.seq { // else it counts in the shift before, which is kept already
+			k.shift.count(r.Recent, -1)
+		}
 		undone = *r
 	})
 	k.Memory.Undo(k.Device, seq)

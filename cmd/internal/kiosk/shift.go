@@ -31,9 +31,6 @@ type shift struct {
 // count adds n of a verdict.
 func (s *shift) count(r guard.Recent, n int) {
 	c := &s.counts
-	if n < 0 {
-		c.Undone++
-	}
 	switch {
 	case r.Verdict == entry.Admit && r.Direction == entry.In.String():
 		c.In += uint64(n)

@@ -65,6 +65,18 @@ func TestHandOver(t *testing.T) {
 	if got := b.wear(badge(t, func(b *wire.Badge) { b.Number = "g-018" })); got != "g-018's shift; the last: in 0, out 0" {
 		t.Errorf("the next guard reads %q", got)
 	}
+	late := b.declare(b.healthy(), morning)
+	b.pass(10 * time.Minute)
+	b.show(late)
+	seq = b.State().Recent[0].Seq
+	b.wear(badge(t, func(b *wire.Badge) { b.Number = "g-017" }))
+	if err := b.Do(t.Context(), guard.Action{Undo: &guard.Undo{Seq: seq, Why: "turnstile"}}); err != nil { // it turned out after the hand-over
+		t.Fatal(err)
+	}
+	if s := b.State().Shift; s.In != 0 || s.Undone != 1 {
+		t.Errorf("undone of the shift before: %+v", s)
+	}
+	b.wear(badge(t, func(b *wire.Badge) { b.Number = "g-018" }))
 	if s := b.State(); len(s.Recent) != 0 || s.Shift.Guard != "g-018" || s.Shift.Looked != 0 {
 		t.Errorf("the new shift: %+v, %d recent", s.Shift, len(s.Recent))
 	}
@@ -77,7 +89,7 @@ func TestHandOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if kept.Guard != "g-018" || kept.Before != "g-017" || kept.Looked != 1 || kept.Undone != 1 || len(kept.Defects) == 0 || kept.Defects[0] != "part turnstile" {
+	if kept.Guard != "g-018" || kept.Before != "g-017" || kept.Looked != 0 || kept.Undone != 1 || len(kept.Defects) == 0 || kept.Defects[0] != "part turnstile" {
 		t.Errorf("kept: %+v", kept)
 	}
 }

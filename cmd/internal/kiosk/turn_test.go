@@ -47,6 +47,15 @@ func TestSchedule(t *testing.T) {
 	check("after midnight nothing is due", entry.Out, "06:00 in")
 	b.pass(7 * time.Hour)
 	check("the next morning", entry.In, "16:30 out")
+	lanes := []Lane{{Name: "gate-1", Direction: entry.Out, Schedule: b.lane.Schedule, Turned: true}}
+	b.Options.Lanes = lanes
+	k, err := New(b.Options) // the gate begins anew, and the guard had turned the lane
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.turnByClock(k.lanes[0]); k.lanes[0].Direction != entry.Out {
+		t.Error("the schedule takes the guard's turn back")
+	}
 	b.settings.Schedule = false
 	b.pass(10 * time.Hour)
 	check("switched off", entry.In, "")

@@ -19,13 +19,14 @@ const (
 	BHYT     Family = "bhyt"     // the health-insurance card
 	Venue    Family = "venue"    // 2021's code of a place
 	HD1      Family = "hd1"      // a signed declaration of this project
+	HC1      Family = "hc1"      // an EU or WHO digital certificate
 	Paper    Family = "paper"    // no code: the guard wrote down who it is
 	Known    Family = "known"    // another known kind of code, which is not read
 	Unknown  Family = "unknown"  // not understood
 )
 
 // Families lists those that can name a person: what a policy may take.
-func Families() []Family { return []Family{CCCD, Personal, BHYT, HD1, Paper} }
+func Families() []Family { return []Family{CCCD, Personal, BHYT, HD1, HC1, Paper} }
 
 // A Person is who a code says it belongs to. What the code leaves out is empty. Texts are NFC.
 type Person struct {
@@ -76,6 +77,25 @@ func (Declaration) GoString() string { return "[declaration]" }
 // LogValue keeps the answers out of every log line.
 func (Declaration) LogValue() slog.Value { return slog.StringValue("[declaration]") }
 
+// A Proof is what an authority has signed of a person beside who it is.
+type Proof struct {
+	Use     Use
+	Doses   int    // of UseDose: which one it was
+	Of      int    // of UseDose: how many there are to be
+	Date    string // of the dose, the test or the first positive one: yyyy-mm-dd, or "" where it is not one
+	Issued  time.Time
+	Expires time.Time // zero where it does not say
+}
+
+// String keeps a proof out of %v and %s.
+func (Proof) String() string { return "[proof]" }
+
+// GoString keeps a proof out of %#v.
+func (Proof) GoString() string { return "[proof]" }
+
+// LogValue keeps a proof out of every log line.
+func (Proof) LogValue() slog.Value { return slog.StringValue("[proof]") }
+
 // Claims is what a code says and how far that is proven.
 type Claims struct {
 	Family      Family
@@ -83,6 +103,7 @@ type Claims struct {
 	Doubtful    bool // read, but in a layout that no authority has published
 	Person      Person
 	Declaration *Declaration
+	Proof       *Proof
 	Reason      entry.Reason // "" when usable; else unknown, known, not-person, malformed, signature or signer
 	Detail      string       // why, in a few words of English; never anything of a person
 }
@@ -96,6 +117,7 @@ func (c Claims) LogValue() slog.Value {
 // Trust is whose signatures count.
 type Trust struct {
 	Declarers []ed25519.PublicKey
+	Issuers   []Issuer
 }
 
 // Not returns claims that name nobody, for reason r.

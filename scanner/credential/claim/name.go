@@ -17,6 +17,7 @@ import (
 //   - "id:…" for a card's full number, and "tail:NAME|YEAR|LAST4", because a declaration carries no more of
 //     the number than its tail: with it the bare card is recognised after the declaration.
 //   - "bhyt:…" alone for an insurance card: its numbers are another space, whose tails say nothing about a card's.
+//   - "proof:NAME|BIRTH" for an authority's certificate, which has no number: the whole date, or none.
 //   - "slip:…" for somebody with a paper slip and no card, else the card's keys for what the guard wrote down.
 //   - for a declaration its qid where it carries one, else the tail.
 func (c Claims) Keys() []string {
@@ -32,6 +33,8 @@ func (c Claims) Keys() []string {
 		return keys("slip:", p.Slip)
 	case c.Family == CCCD || c.Family == Paper:
 		return append(keys("id:", p.Number), p.tailKey()...)
+	case c.Family == HC1:
+		return keys("proof:", proofKey(p))
 	case c.Family == HD1:
 		return p.tailKey()
 	}
@@ -43,6 +46,14 @@ func keys(prefix, value string) []string {
 		return nil
 	}
 	return []string{prefix + value}
+}
+
+// proofKey is a name and a whole date of birth: the least by which a code without a number tells two people apart.
+func proofKey(p Person) string {
+	if p.Name == "" || len(p.Birth) != len("2006-01-02") {
+		return ""
+	}
+	return Fold(p.Name) + "|" + p.Birth
 }
 
 func (p Person) tailKey() []string {

@@ -1,16 +1,18 @@
 package hd1
 
+import "gatepost/scanner/credential/envelope"
+
 // What tests need to break a code on purpose.
 
 var Read = read
 
 // Rewrap changes the COSE message inside text.
 func Rewrap(text string, change func([]byte) []byte) string {
-	packed, err := decode45(text[len(Prefix):])
+	packed, err := envelope.Decode45(text[len(Prefix):])
 	if err != nil {
 		panic(err)
 	}
-	raw, err := inflate(packed)
+	raw, err := envelope.Inflate(packed, maxInflated)
 	if err != nil {
 		panic(err)
 	}
@@ -18,11 +20,11 @@ func Rewrap(text string, change func([]byte) []byte) string {
 }
 
 // Wrap writes packed as a code.
-func Wrap(packed []byte) string { return Prefix + encode45(packed) }
+func Wrap(packed []byte) string { return Prefix + envelope.Encode45(packed) }
 
 // Append puts bytes after the zlib stream.
 func Append(text string, b ...byte) string {
-	packed, err := decode45(text[len(Prefix):])
+	packed, err := envelope.Decode45(text[len(Prefix):])
 	if err != nil {
 		panic(err)
 	}

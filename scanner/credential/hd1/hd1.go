@@ -32,6 +32,7 @@ import (
 	"unicode/utf8"
 
 	"gatepost/scanner/credential/claim"
+	"gatepost/scanner/credential/envelope"
 	"gatepost/storage/entry"
 
 	"github.com/fxamacker/cbor/v2"
@@ -113,11 +114,11 @@ func unwrap(code string) (msg *cose.Sign1Message, detail string) {
 	if len(code)+len(Prefix) > 2*MaxText {
 		return nil, "longer than any declaration"
 	}
-	packed, err := decode45(code)
+	packed, err := envelope.Decode45(code)
 	if err != nil {
 		return nil, "not base45"
 	}
-	raw, err := inflate(packed)
+	raw, err := envelope.Inflate(packed, maxInflated)
 	if err != nil {
 		return nil, "not a zlib stream"
 	}

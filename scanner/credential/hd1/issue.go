@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"gatepost/scanner/credential/claim"
+	"gatepost/scanner/credential/envelope"
 
 	"github.com/veraison/go-cose"
 )
@@ -77,5 +78,5 @@ func sign(key ed25519.PrivateKey, p payload) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign declaration: %w", err)
 	}
-	return Prefix + encode45(deflate(msg)), nil
+	return Prefix + envelope.Encode45(deflate(msg)), nil
 }

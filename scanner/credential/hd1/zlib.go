@@ -1,12 +1,8 @@
 package hd1
 
 import (
-	"bytes"
-	"compress/zlib"
 	"encoding/binary"
-	"errors"
 	"hash/adler32"
-	"io"
 )
 
 // maxInflated is the most bytes that a declaration may grow to.
@@ -20,22 +16,4 @@ func deflate(b []byte) []byte {
 	out = binary.LittleEndian.AppendUint16(out, ^uint16(len(b)))
 	out = append(out, b...)
 	return binary.BigEndian.AppendUint32(out, adler32.Checksum(b))
-}
-
-func inflate(b []byte) ([]byte, error) {
-	rest := bytes.NewReader(b)
-	z, err := zlib.NewReader(rest)
-	if err != nil {
-		return nil, err
-	}
-	out, err := io.ReadAll(io.LimitReader(z, maxInflated+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(out) > maxInflated:
-		return nil, errors.New("too large")
-	case rest.Len() > 0:
-		return nil, errors.New("bytes after it")
-	}
-	return out, nil
 }

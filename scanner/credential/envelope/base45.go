@@ -1,4 +1,5 @@
-package hd1
+// Package envelope takes off, and puts on, what health codes are wrapped in: base45 and zlib. What is inside is its caller's.
+package envelope
 
 import (
 	"errors"
@@ -10,7 +11,8 @@ const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 
 var errBase45 = errors.New("not base45")
 
-func encode45(b []byte) string {
+// Encode45 writes b in base45.
+func Encode45(b []byte) string {
 	var s strings.Builder
 	for ; len(b) >= 2; b = b[2:] {
 		n := int(b[0])<<8 | int(b[1])
@@ -22,7 +24,8 @@ func encode45(b []byte) string {
 	return s.String()
 }
 
-func decode45(s string) ([]byte, error) {
+// Decode45 reads base45. It trims nothing.
+func Decode45(s string) ([]byte, error) {
 	out := make([]byte, 0, len(s)*2/3)
 	for len(s) > 0 {
 		group := min(3, len(s))
