@@ -247,6 +247,9 @@ func moment(n number) time.Time {
 type number int64
 
 func (n *number) UnmarshalCBOR(b []byte) error {
+	if len(b) > 0 && b[0]>>5 <= 1 { // a whole number, as almost all of them are
+		return decoding.Unmarshal(b, (*int64)(n))
+	}
 	var v any
 	if err := decoding.Unmarshal(b, &v); err != nil {
 		return err
@@ -271,6 +274,11 @@ func (n *number) UnmarshalCBOR(b []byte) error {
 type text string
 
 func (t *text) UnmarshalCBOR(b []byte) error {
+	if len(b) > 0 && b[0]>>5 == 3 { // a text, as almost all of them are
+		err := decoding.Unmarshal(b, (*string)(t))
+		*t = text(strings.TrimSpace(string(*t)))
+		return err
+	}
 	var v any
 	if err := decoding.Unmarshal(b, &v); err != nil {
 		return err
