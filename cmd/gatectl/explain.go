@@ -22,13 +22,8 @@ person what the gate's screen does. A FILE of - is standard input, one text a li
 func explainCommand(_ context.Context, e env, args []string) int {
 	var v verifier
 	fs := newFlags("explain", explainHelp)
-	trust := fs.String("trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
-	issuers := fs.String("issuers", "", "folder with the certificates of the authorities whose health certificates count")
-	policy := fs.String("policy", "", "policy file; when left out, every family and the shipped forms are taken")
-	forms := fs.String("forms", "", "folder with more signed forms")
-	publisher := fs.String("publisher", "", "public key that signed them")
+	v.bind(fs)
 	direction := fs.String("direction", "in", "which way the person goes")
-	fs.StringVar(&v.at, "at", "", "judge as of this time, RFC 3339; its zone is the venue's")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
 	}
@@ -40,7 +35,7 @@ func explainCommand(_ context.Context, e env, args []string) int {
 	if m.Direction, err = entry.ParseDirection(*direction); err != nil {
 		return misused(e, fs, err.Error())
 	}
-	if err := v.load(e, *trust, *issuers, *policy, *forms, *publisher); err != nil {
+	if err := v.load(e); err != nil {
 		return fail(e, "explain", err)
 	}
 	for _, name := range fs.Args() {

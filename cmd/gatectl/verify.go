@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -34,17 +35,24 @@ type verifier struct {
 	forms  form.Set
 	at     string // RFC 3339; empty: now, for each line anew
 	hex    bool
+
+	files struct{ trust, issuers, policy, forms, publisher string }
+}
+
+// bind lets flags say which files load reads, and the time.
+func (v *verifier) bind(fs *flag.FlagSet) {
+	fs.StringVar(&v.files.trust, "trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
+	fs.StringVar(&v.files.issuers, "issuers", "", "folder with the certificates of the authorities whose health certificates count")
+	fs.StringVar(&v.files.policy, "policy", "", "policy file; when left out, every family and the shipped forms are taken")
+	fs.StringVar(&v.files.forms, "forms", "", "folder with more signed forms")
+	fs.StringVar(&v.files.publisher, "publisher", "", "public key that signed them")
+	fs.StringVar(&v.at, "at", "", "judge as of this time, RFC 3339; its zone is the venue's")
 }
 
 func verify(ctx context.Context, e env, args []string) int {
 	var v verifier
 	fs := newFlags("verify", verifyHelp)
-	trust := fs.String("trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
-	issuers := fs.String("issuers", "", "folder with the certificates of the authorities whose health certificates count")
-	policy := fs.String("policy", "", "policy file; when left out, every family and the shipped forms are taken")
-	forms := fs.String("forms", "", "folder with more signed forms")
-	publisher := fs.String("publisher", "", "public key that signed them")
-	fs.StringVar(&v.at, "at", "", "judge as of this time, RFC 3339")
+	v.bind(fs)
 	fs.BoolVar(&v.hex, "hex", false, "the lines are hexadecimal")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
@@ -52,7 +60,7 @@ func verify(ctx context.Context, e env, args []string) int {
 	if _, err := moment(v.at); err != nil || fs.NArg() > 0 {
 		return misused(e, fs, fmt.Sprintf("-at must be a time, and nothing may stand beside the flags: %q, %q", v.at, fs.Args()))
 	}
-	if err := v.load(e, *trust, *issuers, *policy, *forms, *publisher); err != nil {
+	if err := v.load(e); err != nil {
 		return fail(e, "verify", err)
 	}
 	done := make(chan error, 1)
@@ -68,8 +76,8 @@ func verify(ctx context.Context, e env, args []string) int {
 	}
 }
 
-func (v *verifier) load(e env, trust, issuers, policy, forms, publisher string) (err error) {
-	if trust != "" {
+func (v *verifier) load(e env) (err error) {
+	if trust := v.files.trust; trust != "" {
 		keys, err := keyfile.Dir(trust)
 		if err != nil {
 			return err
@@ -78,7 +86,7 @@ func (v *verifier) load(e env, trust, issuers, policy, forms, publisher string) 
 			v.trust.Declarers = append(v.trust.Declarers, k)
 		}
 	}
-	if issuers != "" {
+	if issuers := v.files.issuers; issuers != "" {
 		var refused []error
 		if v.trust.Issuers, refused, err = keyfile.Issuers(issuers); err != nil {
 			return err
@@ -88,7 +96,7 @@ func (v *verifier) load(e env, trust, issuers, policy, forms, publisher string) 
 		}
 	}
 	v.policy = config.DefaultPolicy()
-	if policy != "" {
+	if policy := v.files.policy; policy != "" {
 		text, err := os.ReadFile(policy)
 		if err != nil {
 			return fmt.Errorf("policy: %w", err)
@@ -97,7 +105,7 @@ func (v *verifier) load(e env, trust, issuers, policy, forms, publisher string) 
 			return fmt.Errorf("policy %s:\n%w", policy, err)
 		}
 	}
-	v.forms, err = loadForms(forms, publisher)
+	v.forms, err = loadForms(v.files.forms, v.files.publisher)
 	return err
 }
 
