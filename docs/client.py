@@ -8,10 +8,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-NAMES = {"kind": " passage boot gap undo purge handover fault", "trust": "none seen clock network",  # by number, from 0
+NAMES = {"kind": " passage boot gap undo purge handover fault shift", "trust": "none seen clock network",  # from 0
          "direction": " in out", "verdict": " admit look refuse unreadable fault"}
 PASSAGE = dict(enumerate("lane direction verdict form tag sealed".split(), 1))  # the keys of a body
-PERSONAL = dict(enumerate("family verified reason name birth number qid address answers declarer plate".split(), 1))
+PERSONAL = dict(enumerate("family verified reason name birth number qid address answers declarer plate slip".split(), 1))
 need = lambda true, sentence: true or sys.exit("client.py: " + sentence)
 raw = lambda public: public.public_bytes(pem.Encoding.Raw, pem.PublicFormat.Raw)
 extract = lambda suite, salt, label, secret: hmac.digest(salt, b"HPKE-v1" + suite + label + secret, "sha256")  # HKDF

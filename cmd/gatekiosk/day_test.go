@@ -58,7 +58,7 @@ func TestGuardsDay(t *testing.T) {
 	}
 	d.gone()
 	d.until("thirty people are in", `document.querySelector("#shift").textContent.includes("vào 30,")`)
-	d.show(d.declaration(true))
+	d.approach("gate-1", d.declaration(true)) // a verdict stands for a few seconds only
 	d.until("a refusal", `document.querySelector("[data-face=stop]")`)
 	d.look("console-stop", true)
 
@@ -98,7 +98,8 @@ func TestGuardsDay(t *testing.T) {
 	d.click("#settings [name=names]")
 	d.click("#settings-save")
 	d.until("saved settings", `!document.querySelector("#settings").open`)
-	d.show(d.declaration(false))
+	d.gone()
+	d.approach("gate-1", d.declaration(false))
 	d.until("no name on the screen", `document.querySelector("[data-face=go] .words") && document.querySelector("[data-face=go] .who").textContent === ""`)
 
 	d.click("[data-open=help]")
