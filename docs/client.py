@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 NAMES = {"kind": " passage boot gap undo purge handover fault shift", "trust": "none seen clock network",  # from 0
          "direction": " in out", "verdict": " admit look refuse unreadable fault"}
 PASSAGE = dict(enumerate("lane direction verdict form tag sealed".split(), 1))  # the keys of a body
-PERSONAL = dict(enumerate("family verified reason name birth number qid address answers declarer plate slip".split(), 1))
+SEALED = dict(enumerate("family verified reason name birth number qid address answers declarer plate slip".split(), 1))
 need = lambda true, sentence: true or sys.exit("client.py: " + sentence)
 raw = lambda public: public.public_bytes(pem.Encoding.Raw, pem.PublicFormat.Raw)
 extract = lambda suite, salt, label, secret: hmac.digest(salt, b"HPKE-v1" + suite + label + secret, "sha256")  # HKDF
@@ -40,7 +40,7 @@ def unseal(sealed, authority):  # HPKE (RFC 9180, base mode); returns None of wh
     secret = extract(suite, expand(kem, prk, b"shared_secret" + enc + own, 32), b"secret", b"")
     info = b"\0" + extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", b"gatepost/personal/1")
     key, nonce = expand(suite, secret, b"key" + info, 32), expand(suite, secret, b"base_nonce" + info, 12)
-    return {PERSONAL.get(k, k): v for k, v in cbor(ChaCha20Poly1305(key).decrypt(nonce, sealed[36:], b""))[0].items()}
+    return {SEALED.get(k, k): v for k, v in cbor(ChaCha20Poly1305(key).decrypt(nonce, sealed[36:], b""))[0].items()}
 
 def decode(b):  # returns what an entry says, and two heads (sequence, hash): the one it stands behind, and its own
     version, kind, seq, boot, wall, mono, trust, before = struct.unpack_from(">BBQIqQB32s", b)
