@@ -52,6 +52,24 @@ func (e *origin) keepTurns(configured []kiosk.Lane, now map[string]entry.Directi
 	}
 }
 
+// configure says whose badges count, the enrolment's issuer's or the configuration's, and how later enrolments are read.
+func (e *origin) configure(o *kiosk.Options, c *config.Kiosk) (err error) {
+	if e.store != nil {
+		o.Enrol = enrol.NewReader(e.store, o.Clock.Stamp, e.again).Read
+		if current, ok := e.store.Current(); ok {
+			o.Issuer = current.Issuer
+			return nil
+		}
+	}
+	if c.Keys.Issuer == "" {
+		return nil
+	}
+	if o.Issuer, err = keyfile.Public(c.Keys.Issuer); err != nil {
+		return fmt.Errorf("issuer's key: %w", err)
+	}
+	return nil
+}
+
 // serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew
 // with each later one.
 func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -13,7 +12,6 @@ import (
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/guard"
-	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/selfsign"
 
 	"golang.org/x/sync/errgroup"
@@ -109,21 +107,4 @@ func (p *page) address() string {
 		}
 	}
 	return at.String()
-}
-
-// issuer returns the key whose badges count: the enrolment's, or the configuration's; nil where neither names one.
-func issuer(c *config.Kiosk, e *origin) (ed25519.PublicKey, error) {
-	if e.store != nil {
-		if current, ok := e.store.Current(); ok {
-			return current.Issuer, nil
-		}
-	}
-	if c.Keys.Issuer == "" {
-		return nil, nil
-	}
-	key, err := keyfile.Public(c.Keys.Issuer)
-	if err != nil {
-		return nil, fmt.Errorf("issuer's key: %w", err)
-	}
-	return key, nil
 }

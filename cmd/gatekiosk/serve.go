@@ -55,12 +55,9 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	beside.configure(&o)
 	overlay(&o, l, orders)
 	configured := e.turn(o.Lanes)
-	if e.store != nil {
-		o.Enrol = enrol.NewReader(e.store, p.clock.Stamp, e.again).Read
-	}
 	o.Aside = asideFile(c)
 	o.File = filepath.Join(c.Data, "settings.json")
-	if o.Issuer, err = issuer(c, e); err != nil {
+	if err := e.configure(&o, c); err != nil {
 		return err
 	}
 	k, err := kiosk.New(o)
