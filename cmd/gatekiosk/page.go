@@ -12,10 +12,14 @@ import (
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/guard"
+	"gatepost/cmd/internal/lan"
 	"gatepost/cmd/internal/selfsign"
 
 	"golang.org/x/sync/errgroup"
 )
+
+// maxConns is how many connections others may have to the page at once: eight telephones have six each.
+const maxConns = 64
 
 // A page is the guard's page before it is served. At an address that others reach it has a certificate of its own and a
 // door; on this machine alone it needs neither. A nil page is none.
@@ -54,7 +58,7 @@ func openPage(c *config.Kiosk, now time.Time, alone bool) (*page, error) {
 		return nil, err
 	}
 	if p.door != nil {
-		p.Listener = tls.NewListener(p.Listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+		p.Listener = tls.NewListener(lan.Bounded(p.Listener, maxConns), &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	}
 	return p, nil
 }

@@ -129,7 +129,7 @@ func (l *LAN) serve(ctx context.Context) error {
 			s.Close()
 		}
 	})
-	if err := s.ServeTLS(bounded(l.Listener, maxConns), "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.ServeTLS(Bounded(l.Listener, maxConns), "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the LAN: %w", err)
 	}
 	return nil
@@ -169,8 +169,8 @@ func problem(kind string, status int, title string) wire.Problem {
 	return wire.Problem{Type: kind, Title: title, Status: status}
 }
 
-// bounded lets through so many connections at once.
-func bounded(l net.Listener, most int) net.Listener { return &door{l, make(chan struct{}, most)} }
+// Bounded lets through so many connections at once.
+func Bounded(l net.Listener, most int) net.Listener { return &door{l, make(chan struct{}, most)} }
 
 type door struct {
 	net.Listener

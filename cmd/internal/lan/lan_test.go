@@ -166,7 +166,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := bounded(l, 1)
+	d := Bounded(l, 1)
 	defer d.Close()
 	accepted := make(chan net.Conn)
 	go func() {
