@@ -29,6 +29,7 @@ type signer struct {
 	key    crypto.Signer
 	alg    cose.Algorithm
 	issuer claim.Issuer
+	kid    []byte
 }
 
 func newSigner(t testing.TB, alg cose.Algorithm, usages ...asn1.ObjectIdentifier) signer {
@@ -55,6 +56,13 @@ func newSigner(t testing.TB, alg cose.Algorithm, usages ...asn1.ObjectIdentifier
 	if s.issuer, err = claim.NewIssuer(der); err != nil {
 		t.Fatal(err)
 	}
+	s.kid = s.issuer.ID[:kidSize]
+	return s
+}
+
+// named is s with another kid.
+func (s signer) named(kid []byte) signer {
+	s.kid = kid
 	return s
 }
 
@@ -71,7 +79,7 @@ func (s signer) issue(t testing.TB, claims any, change func(*cose.Sign1Message))
 	t.Helper()
 	msg := cose.NewSign1Message()
 	msg.Headers.Protected.SetAlgorithm(s.alg)
-	msg.Headers.Protected[cose.HeaderLabelKeyID] = s.issuer.ID[:8]
+	msg.Headers.Protected[cose.HeaderLabelKeyID] = s.kid
 	var err error
 	if msg.Payload, err = cbor.Marshal(claims); err != nil {
 		t.Fatal(err)
@@ -156,14 +164,15 @@ func TestUnproven(t *testing.T) {
 			m.Headers.RawProtected = nil
 			m.Headers.Protected.SetAlgorithm(cose.AlgorithmEdDSA)
 		}), trusted, entry.ReasonMalformed},
-		"no certificate":      {without(func(b map[any]any) { delete(b, -260) }), trusted, entry.ReasonMalformed},
-		"nothing of a person": {without(func(b map[any]any) { delete(b[-260].(map[any]any)[1].(map[string]any), "v") }), trusted, entry.ReasonMalformed},
-		"no name":             {without(func(b map[any]any) { delete(b[-260].(map[any]any)[1].(map[string]any), "nam") }), trusted, entry.ReasonMalformed},
-		"a letter changed":    {good[:40] + "::" + good[42:], trusted, entry.ReasonMalformed},
-		"trimmed":             {good[:len(good)-1], trusted, entry.ReasonMalformed},
-		"a space behind it":   {good + " ", trusted, entry.ReasonMalformed},
-		"a bomb":              {wrap(make([]byte, 10<<20))[:4200], trusted, entry.ReasonMalformed},
-		"nothing":             {Prefix, trusted, entry.ReasonMalformed},
+		"no certificate":        {without(func(b map[any]any) { delete(b, -260) }), trusted, entry.ReasonMalformed},
+		"nothing of a person":   {without(func(b map[any]any) { delete(b[-260].(map[any]any)[1].(map[string]any), "v") }), trusted, entry.ReasonMalformed},
+		"no name":               {without(func(b map[any]any) { delete(b[-260].(map[any]any)[1].(map[string]any), "nam") }), trusted, entry.ReasonMalformed},
+		"a short kid of nobody": {s.named([]byte("foo")).issue(t, sample(), nil), trusted, entry.ReasonSigner},
+		"a letter changed":      {good[:40] + "::" + good[42:], trusted, entry.ReasonMalformed},
+		"trimmed":               {good[:len(good)-1], trusted, entry.ReasonMalformed},
+		"a space behind it":     {good + " ", trusted, entry.ReasonMalformed},
+		"a bomb":                {wrap(make([]byte, 10<<20))[:4200], trusted, entry.ReasonMalformed},
+		"nothing":               {Prefix, trusted, entry.ReasonMalformed},
 	} {
 		got, ok := Parse(c.code, c.trust)
 		if !ok || got.Verified || got.Reason != c.reason || got.Person != (claim.Person{}) || got.Proof != nil || strings.Contains(got.Detail, "Đạt") {
@@ -177,7 +186,9 @@ func TestOtherWays(t *testing.T) {
 	s := newSigner(t, cose.AlgorithmES256)
 	trust := claim.Trust{Issuers: []claim.Issuer{s.issuer}}
 	for what, code := range map[string]string{
-		"a kid of four bytes": s.issue(t, sample(), nil),
+		"a kid of four bytes":    s.named(s.issuer.ID[:4]).issue(t, sample(), nil),
+		"a whole hash":           s.named(s.issuer.ID[:]).issue(t, sample(), nil),
+		"a state's own, as long": s.named([]byte("VN-key-1")).issue(t, sample(), nil),
 		"numbers as floats": s.issue(t, map[any]any{4: 1.9e9, 6: 1.7e9, -260: map[any]any{1: map[string]any{
 			"nam": map[string]any{"fn": " Nguyễn ", "gn": nil, "gnt": "VAN<DAT"}, "dob": "1990-02", "v": nil, "r": nil,
 			"t": []any{map[string]any{"sc": "2021-10-05T10:00:00+07:00"}},
