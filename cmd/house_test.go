@@ -27,7 +27,7 @@ var rows = [][]string{
 
 var way = []string{
 	"scanner/luma", "scanner/qr/gauss", "scanner/qr/scene", "scanner/qr", "scanner", "scanner/credential/claim", "scanner/credential/envelope", "scanner/credential/", "scanner/credential",
-	"scanner/form/strict", "scanner/form", "scanner/admission",
+	"scanner/form/strict", "scanner/form", "scanner/admission/roster", "scanner/admission",
 }
 
 type pkg struct {

@@ -12,7 +12,7 @@ import (
 	"gatepost/storage/entry"
 )
 
-const explainHelp = `usage: gatectl explain [-trust DIR] [-issuers DIR] [-policy FILE] [-forms DIR -publisher FILE] [-at RFC3339] [-direction in|out] FILE…
+const explainHelp = `usage: gatectl explain [-trust DIR] [-issuers DIR] [-policy FILE] [-forms DIR -publisher FILE] [-rosters DIR] [-at RFC3339] [-direction in|out] FILE…
 
 Says in words what a gate that remembers nobody would do with each code in the pictures or texts, and why. It shows of a
 person what the gate's screen does. A FILE of - is standard input, one text a line.
@@ -67,7 +67,7 @@ func textsOf(e env, name string) ([]string, error) {
 // explain tells what a code says, what the policy makes of it, and what the gate would show.
 func (v *verifier) explain(w io.Writer, text string, m admission.Moment) {
 	c := credential.Parse(text, v.trust)
-	d := admission.Decide(c, admission.Past{}, v.policy, v.forms, m)
+	d := admission.Decide(c, v.past(c), v.policy, v.forms, m)
 	vi, en := admission.Words(d.Reason)
 	fmt.Fprintf(w, "%s, %s: %s\n", strings.ToUpper(d.Verdict.String()), d.Reason, en)
 	fmt.Fprintf(w, "  guard reads   %s\n", vi)
@@ -122,6 +122,12 @@ func (v *verifier) wants() string {
 	forms := "no form"
 	if len(v.policy.Forms) > 0 {
 		forms = "a declaration on " + strings.Join(v.policy.Forms, " or ")
+	}
+	if len(v.policy.Expected) > 0 {
+		forms += "; on the roster " + strings.Join(v.policy.Expected, " or ")
+	}
+	if len(v.policy.Barred) > 0 {
+		forms += "; not on the roster " + strings.Join(v.policy.Barred, " or ")
 	}
 	return families + "; " + forms
 }

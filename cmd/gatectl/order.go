@@ -23,7 +23,7 @@ const orderHelp = `usage: gatectl order sign -key issuer.key -kind KIND -serial 
        gatectl order put [-device ID]… STICK ORDER…
 
 Sign makes an order to kiosks of what FILE says, when it can be read for its kind: policy and config (TOML), form (TOML with
-FILE.sig beside it), trust (PEM, all keys in one file), update (TOML), roster. A hub hands out what lies in DATA/orders.
+FILE.sig beside it), trust (PEM, all keys in one file), update (TOML), roster (see roster build). A hub hands out what lies in DATA/orders.
 Show explains orders and checks what they say, with -issuer also who signed them. Put copies them onto a USB stick, for the
 named devices or for all.
 
@@ -192,6 +192,8 @@ func explainOrder(w io.Writer, o wire.Order, b order.Body) {
 		for _, line := range b.Config.Lines() {
 			fmt.Fprintf(w, "  %s\n", line)
 		}
+	case b.Roster != nil:
+		fmt.Fprintf(w, "  %d keys of people\n", b.Roster.Len())
 	case b.Update != nil:
 		fmt.Fprintf(w, "  %s, %d bytes, from %s\n", b.Update.Version, b.Update.Size, b.Update.URL)
 	default:

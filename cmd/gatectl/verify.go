@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/scanner/admission"
+	"gatepost/scanner/admission/roster"
 	"gatepost/scanner/credential"
 	"gatepost/scanner/form"
 	"gatepost/storage/entry"
@@ -33,10 +35,11 @@ type verifier struct {
 	trust  credential.Trust
 	policy admission.Policy
 	forms  form.Set
+	roster roster.Set
 	at     string // RFC 3339; empty: now, for each line anew
 	hex    bool
 
-	files struct{ trust, issuers, policy, forms, publisher string }
+	files struct{ trust, issuers, policy, forms, publisher, rosters string }
 }
 
 // bind lets flags say which files load reads, and the time.
@@ -46,6 +49,7 @@ func (v *verifier) bind(fs *flag.FlagSet) {
 	fs.StringVar(&v.files.policy, "policy", "", "policy file; when left out, every family and the shipped forms are taken")
 	fs.StringVar(&v.files.forms, "forms", "", "folder with more signed forms")
 	fs.StringVar(&v.files.publisher, "publisher", "", "public key that signed them")
+	fs.StringVar(&v.files.rosters, "rosters", "", "folder with the rosters that the policy names, as NAME.roster")
 	fs.StringVar(&v.at, "at", "", "judge as of this time, RFC 3339; its zone is the venue's")
 }
 
@@ -105,8 +109,25 @@ func (v *verifier) load(e env) (err error) {
 			return fmt.Errorf("policy %s:\n%w", policy, err)
 		}
 	}
-	v.forms, err = loadForms(v.files.forms, v.files.publisher)
-	return err
+	if v.forms, err = loadForms(v.files.forms, v.files.publisher); err != nil {
+		return err
+	}
+	v.roster = roster.Set{}
+	for _, name := range v.policy.Rosters() {
+		raw, err := os.ReadFile(filepath.Join(v.files.rosters, name+".roster"))
+		if err != nil {
+			return fmt.Errorf("roster of the policy: %w", err)
+		}
+		if v.roster[name], err = roster.Parse(raw); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// past is what this gate knows of a person: on which rosters they are.
+func (v *verifier) past(c credential.Claims) admission.Past {
+	return admission.Past{Rosters: v.roster.Of(c.Keys(), v.policy.Rosters()...)}
 }
 
 // run answers each line at once, so that a program at the other end may wait for it.
@@ -196,7 +217,7 @@ func (v *verifier) judge(line []byte, now time.Time) answer {
 		text = string(b)
 	}
 	c := credential.Parse(text, v.trust)
-	d := admission.Decide(c, admission.Past{}, v.policy, v.forms,
+	d := admission.Decide(c, v.past(c), v.policy, v.forms,
 		admission.Moment{Now: now, Trust: entry.TrustClock, Direction: entry.In})
 	p := c.Person
 	s := shown{p.Name, p.Birth, p.Sex, p.Number, p.QID, p.Address, c.Doubtful, c.Detail, nil}

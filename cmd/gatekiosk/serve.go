@@ -64,6 +64,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	if err != nil {
 		return err
 	}
+	k.SetRosters(l.Rosters)
 	defer func() { e.keepTurns(configured, k.Directions()) }()
 	receipts, err := receiptKey(c)
 	if err != nil {

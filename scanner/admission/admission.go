@@ -45,7 +45,12 @@ type Policy struct {
 	RollCall   bool                // the guard may see the short names of those who are inside; they are in memory only
 	Doses      int                 // an authority's certificate of as many doses counts as a declaration; 0: none does
 	DaysSince  int                 // and the last of them is so many days ago, or more
+	Expected   []string            // rosters, of which one must have the person; none: anybody may come
+	Barred     []string            // rosters of whom is not let in
 }
+
+// Rosters returns the names of those that decide here.
+func (p Policy) Rosters() []string { return slices.Concat(p.Expected, p.Barred) }
 
 // Passback is what a policy does with somebody who comes in, or goes out, twice in a row: a card was handed back over the
 // fence, or the other passage was not seen.
@@ -64,13 +69,14 @@ type Moment struct {
 	Direction entry.Direction
 }
 
-// A Past is what the venue remembers of a person.
+// A Past is what the venue knows of a person.
 type Past struct {
 	Until         time.Time // the remembered declaration is fresh until then; zero: none is remembered
 	Form          string    // its form, by ref
 	Last          time.Time // when the person was last admitted; zero: not today
 	LastDirection entry.Direction
 	Refused       time.Time // an answer ended what was declared before then; zero: none did
+	Rosters       []string  // which of the rosters that the policy names have the person
 }
 
 // A Decision is what the gate does.
@@ -88,11 +94,12 @@ func verdict(v entry.Verdict, r entry.Reason) Decision { return Decision{Verdict
 
 // Decide judges what a person shows.
 //
-// A code that names nobody gets a look; a broken signature is refused. Then, in this order: the same person in
+// A code that names nobody gets a look; a broken signature is refused, and so is on the way in who is barred. Then, in this
+// order: the same person in
 // the same direction within p.Duplicate of the last admission is a duplicate, which gets a look on the way in
 // and still a go on the way out (the caller says nothing at all in the first seconds, then "already in"; going
 // the other way in between makes it a new visit); going out is always admitted; the family must be one that
-// p takes; and where p asks for forms, a fresh declaration on one of them must be shown or remembered.
+// p takes; the person must be one of those who are expected, where p says who is; and where p asks for forms, a fresh declaration on one of them must be shown or remembered.
 //
 // Whoever would be admitted the same way as the last time, and later than a duplicate, is dealt with by p.Passback.
 func Decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) Decision {
@@ -118,6 +125,9 @@ func decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 	if c.Reason != "" {
 		return nobody(c.Reason, m.Direction)
 	}
+	if m.Direction != entry.Out && slices.ContainsFunc(p.Barred, past.on) {
+		return verdict(entry.Refuse, entry.ReasonBarred)
+	}
 	if duplicate(past, p, m) {
 		w := weigher{p, forms, m}
 		if c.Declaration != nil && c.Verified && m.Direction != entry.Out {
@@ -132,6 +142,9 @@ func decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 	}
 	if d, done := before(c, p, m); done {
 		return d
+	}
+	if len(p.Expected) > 0 && !slices.ContainsFunc(p.Expected, past.on) {
+		return verdict(entry.Look, entry.ReasonUnexpected)
 	}
 	w := weigher{p, forms, m}
 	if c.Proof != nil && c.Verified {
@@ -187,6 +200,8 @@ func nobody(r entry.Reason, d entry.Direction) Decision {
 	}
 	return verdict(entry.Look, r)
 }
+
+func (past Past) on(roster string) bool { return slices.Contains(past.Rosters, roster) }
 
 // duplicate is false when the clock was set back since: time that runs backwards tells nothing.
 func duplicate(past Past, p Policy, m Moment) bool {

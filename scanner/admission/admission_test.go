@@ -285,11 +285,19 @@ func TestEveryCombination(t *testing.T) {
 			for _, action := range []admission.Action{"", admission.ActionAdmit, admission.ActionLook, admission.ActionRefuse} {
 				for _, wanted := range [][]string{nil, {"shift"}, {"absent"}, {"absent", "shift"}} {
 					for _, trust := range []entry.Trust{entry.TrustNone, entry.TrustSeen, entry.TrustClock, entry.TrustNetwork} {
-						for _, m := range []admission.Moment{in, out} {
+						for i, m := range []admission.Moment{in, in, in, in, in, out} {
 							n++
 							p := admission.Policy{Forms: wanted, Unprovable: action, Duplicate: time.Minute}
+							if i > 0 {
+								p.Expected, p.Barred = []string{"workers"}, []string{"banned"}
+								past.Rosters = [][]string{{}, {"workers"}, {"banned"}, {"workers", "banned"}, {"banned"}}[i-1]
+							}
 							d := admission.Decide(c, past, p, forms, trusting(m, trust))
 							switch {
+							case (i == 3 || i == 4) != (d.Reason == entry.ReasonBarred), d.Reason == entry.ReasonBarred && d.Verdict != entry.Refuse:
+								t.Errorf("on %q: %v, %s", past.Rosters, d.Verdict, d.Reason)
+							case i == 1 && d.Verdict == entry.Admit, i != 1 && d.Reason == entry.ReasonUnexpected:
+								t.Errorf("on %q, expected %q: %v, %s", past.Rosters, p.Expected, d.Verdict, d.Reason)
 							case m.Direction == entry.Out && d.Verdict != entry.Admit:
 								t.Errorf("%s is kept in: %+v", c.Family, d)
 							case d.Verdict == entry.Admit && !green[d.Reason]:

@@ -22,7 +22,7 @@ func Words(r entry.Reason) (vi, en string) {
 		return "Vui lòng trả lời câu hỏi.", "Please answer the questions."
 	case entry.ReasonUnprovable:
 		return "Cần khai báo có chữ ký.", "A signed declaration is needed."
-	case entry.ReasonRefusedAnswer, entry.ReasonAskedAnswer: // the same words: the colour tells enough
+	case entry.ReasonRefusedAnswer, entry.ReasonAskedAnswer, entry.ReasonBarred: // the same words: the colour tells enough
 		return "Vui lòng gặp bảo vệ.", "Please see the guard."
 	case entry.ReasonExpired:
 		return "Khai báo đã hết hạn, vui lòng khai báo lại.", "The declaration has expired: please declare again."
@@ -34,6 +34,8 @@ func Words(r entry.Reason) (vi, en string) {
 		return "Đã quét rồi.", "Already scanned."
 	case entry.ReasonPassback:
 		return "Chưa thấy đi ra hoặc vào trước đó.", "Was not seen going the other way before."
+	case entry.ReasonUnexpected:
+		return "Không có trong danh sách của cổng này.", "Not on this gate's list."
 	case entry.ReasonSeveral:
 		return "Vui lòng từng người một.", "One at a time, please."
 	case entry.ReasonFamily:

@@ -45,7 +45,7 @@ func TestWords(t *testing.T) {
 		if vi == "" || en == "" || !strings.HasSuffix(vi, ".") || !strings.HasSuffix(en, ".") || utf8.RuneCountInString(vi) > 50 || len(en) > 60 {
 			t.Errorf("%s: %q, %q are not a short sentence each", r, vi, en)
 		}
-		private := r == entry.ReasonRefusedAnswer || r == entry.ReasonAskedAnswer
+		private := r == entry.ReasonRefusedAnswer || r == entry.ReasonAskedAnswer || r == entry.ReasonBarred
 		if same := vi == anyVI && en == anyEN; same != private {
 			t.Errorf("%s: words of its own: %v", r, !same)
 		}

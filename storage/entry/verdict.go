@@ -55,6 +55,8 @@ const (
 	ReasonClock         Reason = "clock"          // the clock cannot tell whether it is fresh
 	ReasonDuplicate     Reason = "duplicate"      // the same person, the same way, a moment ago
 	ReasonPassback      Reason = "passback"       // the same way again, without having gone the other way in between
+	ReasonBarred        Reason = "barred"         // on a roster of whom the venue does not let in
+	ReasonUnexpected    Reason = "unexpected"     // on none of the rosters of whom it expects
 	ReasonSeveral       Reason = "several"        // codes of several people in view
 	ReasonFamily        Reason = "family"         // policy does not take this kind of code
 	ReasonForm          Reason = "form"           // the declaration is on a form that is not asked for here

@@ -31,6 +31,8 @@ func DefaultPolicy() admission.Policy {
 //	passback   = "soft"            the same direction again later: soft (pass, recorded so), hard (the guard looks) or off
 //	doses      = 2                 an authority's certificate (hc1) of so many doses counts as a declaration; none when left out
 //	days_since = 14                and the last of them is at least so many days ago
+//	expected   = ["workers"]       rosters of which one must have the person; anybody may come when left out
+//	barred     = ["banned"]        rosters of whom is not let in
 //	roll_call  = false             the guard's page may list the short names of those who are inside
 //
 // Its error lists every fault with its line.
@@ -47,6 +49,8 @@ func Policy(toml []byte) (admission.Policy, error) {
 			RollCall   bool                `toml:"roll_call"`
 			Doses      int                 `toml:"doses"`
 			DaysSince  int                 `toml:"days_since"`
+			Expected   []string            `toml:"expected"`
+			Barred     []string            `toml:"barred"`
 		} `toml:"policy"`
 	}
 	file.Policy.Duplicate = admission.DefaultDuplicate
@@ -69,9 +73,12 @@ func checkPolicy(doc *strict.Doc, p *admission.Policy) {
 			doc.Fault(fmt.Sprintf("policy.families.%d", i), "%q is not one of %q", f, credential.Families())
 		}
 	}
-	for i, id := range p.Forms {
-		if id == "" || slices.Index(p.Forms, id) < i {
-			doc.Fault(fmt.Sprintf("policy.forms.%d", i), "%q is empty or there twice", id)
+	once(doc, "forms", p.Forms)
+	once(doc, "expected", p.Expected)
+	once(doc, "barred", p.Barred)
+	for i, name := range p.Barred {
+		if slices.Contains(p.Expected, name) {
+			doc.Fault(fmt.Sprintf("policy.barred.%d", i), "%q is expected too", name)
 		}
 	}
 	switch p.Unprovable {
@@ -103,5 +110,14 @@ func checkPolicy(doc *strict.Doc, p *admission.Policy) {
 	}
 	if p.Duplicate > time.Hour {
 		doc.Fault("policy.duplicate", "an hour at most: somebody may have left unseen")
+	}
+}
+
+// once finds names that are empty or there twice.
+func once(doc *strict.Doc, key string, names []string) {
+	for i, name := range names {
+		if name == "" || slices.Index(names, name) < i {
+			doc.Fault(fmt.Sprintf("policy.%s.%d", key, i), "%q is empty or there twice", name)
+		}
 	}
 }

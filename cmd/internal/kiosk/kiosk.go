@@ -15,12 +15,14 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/supervise"
 	"gatepost/device/wall"
 	"gatepost/scanner/admission"
+	"gatepost/scanner/admission/roster"
 	"gatepost/scanner/credential"
 	"gatepost/scanner/form"
 	"gatepost/storage/entry"
@@ -78,6 +80,8 @@ type Kiosk struct {
 	// between the decision and the entry, nor the screen between the entry and the lamp.
 	turn sync.Mutex
 	lit  guard.Face // what the lamp shows
+
+	rosters atomic.Pointer[roster.Set]
 
 	mu       sync.Mutex // guards the rest, which is what the pages show; never held while anything is kept
 	changed  chan struct{}

@@ -3,9 +3,11 @@ package kiosk
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"gatepost/cmd/internal/order"
+	"gatepost/scanner/admission/roster"
 	"gatepost/storage/entry"
 	"gatepost/sync/uplink"
 )
@@ -28,6 +30,32 @@ func (k *Kiosk) Online() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.uplink.Online && k.uplink.Problem == ""
+}
+
+// SetRosters implements order.Gate. A roster that the policy names and nobody has sent is told as a fault: who is expected by it
+// alone is not known, and whom it bars comes in.
+func (k *Kiosk) SetRosters(rosters roster.Set) {
+	k.rosters.Store(&rosters)
+	var missing []string
+	for _, name := range k.Policy.Rosters() {
+		if _, ok := rosters[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	text := ""
+	if len(missing) > 0 {
+		text = "rosters of the policy that are not here yet: " + strings.Join(missing, ", ")
+	}
+	k.setFault("roster", text)
+}
+
+// rostersOf returns which of the rosters that the policy names have a person.
+func (k *Kiosk) rostersOf(keys []string) []string {
+	rosters := k.rosters.Load()
+	if rosters == nil {
+		return nil
+	}
+	return rosters.Of(keys, k.Policy.Rosters()...)
 }
 
 // Idle implements order.Gate: no verdict stands, no question waits for its answers, and no stick is in.

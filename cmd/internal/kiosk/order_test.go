@@ -14,6 +14,9 @@ import (
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/order"
+	"gatepost/scanner/admission"
+	"gatepost/scanner/admission/roster"
+	"gatepost/scanner/credential"
 	"gatepost/storage/entry"
 	"gatepost/sync/uplink"
 	"gatepost/sync/wire"
@@ -160,4 +163,31 @@ func TestStickBringsOrders(t *testing.T) {
 			t.Errorf("faults %q, on the stick %q", got.Faults, s.onStick())
 		}
 	})
+}
+
+// A roster decides from the moment that it comes, with nothing begun anew; one that is missing is told.
+func TestRosterAtTheGate(t *testing.T) {
+	b := newBench(t)
+	b.Policy.Barred, b.Policy.Unprovable, b.Policy.Forms, b.Policy.Duplicate = []string{"banned"}, admission.ActionAdmit, nil, 0
+	verdict := func(card string) entry.Reason {
+		b.see(t.Context(), b.lane, []string{card})
+		return b.State().Recent[0].Reason
+	}
+	missing := "rosters of the policy that are not here yet: banned"
+	b.SetRosters(nil)
+	if r := verdict(cardA); r != entry.ReasonIdentity || !slices.Contains(b.State().Faults, missing) {
+		t.Errorf("before it came: %s, faults %q", r, b.State().Faults)
+	}
+	raw, err := roster.Build(credential.Parse(cardB, credential.Trust{}).Keys(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := roster.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.SetRosters(roster.Set{"banned": r})
+	if r := verdict(cardB); r != entry.ReasonBarred || slices.Contains(b.State().Faults, missing) {
+		t.Errorf("since it came: %s, faults %q", r, b.State().Faults)
+	}
 }

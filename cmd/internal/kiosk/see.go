@@ -36,7 +36,7 @@ func (k *Kiosk) stand(ctx context.Context, l *lane, claims credential.Claims) er
 	stamp := k.Clock.Stamp()
 	p := passage{lane: l.Name, direction: k.direction(l), claims: claims}
 	m := k.Memory.Past(claims.Keys(), k.when(stamp))
-	past := admission.Past{Until: m.Until, Form: m.Form, Last: m.Last, LastDirection: m.LastDirection, Refused: m.Refused}
+	past := admission.Past{Until: m.Until, Form: m.Form, Last: m.Last, LastDirection: m.LastDirection, Refused: m.Refused, Rosters: k.rostersOf(claims.Keys())}
 	moment := k.moment(stamp, p.direction)
 	p.Decision = admission.Decide(claims, past, k.Policy, k.Forms, moment)
 	k.judgeWay(l, past, p, moment)

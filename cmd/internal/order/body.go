@@ -10,18 +10,20 @@ import (
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/scanner/admission"
+	"gatepost/scanner/admission/roster"
 	"gatepost/scanner/form"
 	"gatepost/scanner/form/strict"
 	"gatepost/sync/wire"
 )
 
-// A Body is what an order says, read by its kind: one of the fields is set, none for a roster.
+// A Body is what an order says, read by its kind: one of the fields is set.
 type Body struct {
 	Policy    *admission.Policy
 	Form      *form.Form
 	Declarers []ed25519.PublicKey
 	Config    *config.Remote
 	Update    *Update
+	Roster    *roster.Roster
 
 	formText, formSig []byte
 }
@@ -55,7 +57,8 @@ func Read(o wire.Order) (b Body, err error) {
 	case wire.OrderUpdate:
 		return readUpdate(o.Body)
 	case wire.OrderRoster:
-		return b, nil
+		r, err := roster.Parse(o.Body)
+		return Body{Roster: &r}, err
 	}
 	return b, fmt.Errorf("this program knows no order of the kind %q", o.Kind)
 }
@@ -110,6 +113,7 @@ type Layer struct {
 	Policy    *admission.Policy   // nil: as configured
 	Declarers []ed25519.PublicKey // nil: as configured
 	Forms     form.Set            // besides those that are configured
+	Rosters   roster.Set
 
 	ca []byte // of the hub, where an order brings one
 }
@@ -130,6 +134,8 @@ func (l *Layer) add(o wire.Order, publisher ed25519.PublicKey) error {
 		l.Forms[b.Form.Ref()] = *b.Form
 	case b.Declarers != nil:
 		l.Declarers = b.Declarers
+	case b.Roster != nil:
+		l.Rosters[o.Name] = *b.Roster
 	case b.Config != nil:
 		c, err := b.Config.Over(l.Config)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gatepost/scanner/admission/roster"
 	"gatepost/scanner/form"
 	"gatepost/sync/wire"
 )
@@ -109,7 +110,7 @@ func TestLayers(t *testing.T) {
 			sign(t, wire.OrderPolicy, 1, policy("refuse")),
 			sign(t, wire.OrderTrust, 1, string(pem)),
 			sign(t, wire.OrderForm, 1, string(body), named(name)),
-			sign(t, wire.OrderRoster, 1, "who is expected", named("shift-1")),
+			sign(t, wire.OrderRoster, 1, roster1(t, "id:1"), named("shift-1")),
 			sign(t, wire.OrderUpdate, 1, "schema = 1\nversion = \"2\"\nsize = 9\nsha256 = \""+strings.Repeat("ab", 32)+"\"\nurl = \"https://hub.example/2\"\n"),
 			sign(t, wire.OrderConfig, 1, `schema = 1
 venue.retain = "48h"
@@ -160,6 +161,50 @@ direction = "out"
 		}
 		if lines := strings.Join(mustRead(t, all[5]).Config.Lines(), "\n"); strings.Contains(lines, "secret") || !strings.Contains(lines, "proxy.example") {
 			t.Errorf("explained: %s", lines)
+		}
+	})
+}
+
+// roster1 returns the bytes of a roster with one key.
+func roster1(t *testing.T, key string) string {
+	t.Helper()
+	raw, err := roster.Build([]string{key}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// A roster reaches the gate without stopping it, the next one takes its place, and after a start it is there at once.
+func TestRosters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		k, g := open(t, dir), &gate{}
+		if l := k.Start(); len(l.Rosters) != 0 {
+			t.Errorf("%v before any came", l.Rosters)
+		}
+		done := make(chan error)
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { done <- k.Run(ctx, g, at(morning)) }()
+		for serial, key := range []string{"id:1", "id:2"} {
+			take(t, k, sign(t, wire.OrderRoster, uint64(serial+1), roster1(t, key), named("banned")))
+			synctest.Wait()
+			g.set(func() {
+				if len(g.rosters) != serial+1 || !g.rosters[serial]["banned"].Has([]string{key}) {
+					t.Errorf("after %s: %v", key, g.rosters)
+				}
+			})
+		}
+		if err := k.Take(sign(t, wire.OrderRoster, 3, "name,number", named("banned"))); err == nil {
+			t.Error("a table is taken")
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		k.Close()
+		if l := open(t, dir).Start(); !l.Rosters["banned"].Has([]string{"id:2"}) || l.Rosters["banned"].Has([]string{"id:1"}) {
+			t.Errorf("after a start: %v", l.Rosters)
 		}
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
+	"gatepost/scanner/admission/roster"
 	"gatepost/scanner/form"
 	"gatepost/sync/wire"
 )
@@ -187,7 +188,7 @@ func (k *Keeper) Take(raw []byte) error {
 		return fmt.Errorf("%w: %v, and %d slots are full", wire.ErrOrder, o, wire.MaxSlots)
 	}
 	defer k.wake()
-	trial := Layer{Config: k.Base, Forms: form.Set{}}
+	trial := k.bare()
 	if err := trial.add(o, k.Publisher); err != nil {
 		return errors.Join(fmt.Errorf("%w: %v: %w", wire.ErrOrder, o, err), k.commit(k.s.refuse(o.Slot(), o.Serial, err.Error())))
 	}
@@ -196,6 +197,9 @@ func (k *Keeper) Take(raw []byte) error {
 	}
 	return k.commit(k.s.take(o.Slot(), o.Serial))
 }
+
+// bare is a layer without any order.
+func (k *Keeper) bare() Layer { return Layer{Config: k.Base, Forms: form.Set{}, Rosters: roster.Set{}} }
 
 // wake lets Run look again.
 func (k *Keeper) wake() {

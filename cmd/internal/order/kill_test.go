@@ -63,7 +63,7 @@ func (l *life) live() (k *Keeper, alive bool) {
 				l.t.Fatal(err)
 			}
 		}
-		name := k.due(morning)
+		name, _ := k.due(morning)
 		if name == "" {
 			return k, true
 		}

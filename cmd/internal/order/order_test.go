@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
+	"gatepost/scanner/admission/roster"
 	"gatepost/sync/wire"
 )
 
@@ -94,6 +95,8 @@ type gate struct {
 	shown  map[string]string // by slot
 	full   bool              // its journal takes nothing
 	idle   func()
+
+	rosters []roster.Set
 }
 
 func (g *gate) Trouble(_ context.Context, slot, text string, news bool) error {
@@ -113,6 +116,8 @@ func (g *gate) Trouble(_ context.Context, slot, text string, news bool) error {
 	}
 	return nil
 }
+
+func (g *gate) SetRosters(r roster.Set) { g.set(func() { g.rosters = append(g.rosters, r) }) }
 
 func (g *gate) Idle(context.Context) {
 	if g.idle != nil {
@@ -309,7 +314,7 @@ func TestTimes(t *testing.T) {
 		began := time.Now()
 		now := func() time.Time { return morning.Add(time.Since(began)) }
 		take(t, k, sign(t, wire.OrderPolicy, 1, policy("refuse"), func(o *wire.Order) { o.From = morning.Add(time.Hour) }))
-		take(t, k, sign(t, wire.OrderRoster, 1, "who", named("shift"), func(o *wire.Order) { o.Until = morning }))
+		take(t, k, sign(t, wire.OrderRoster, 1, roster1(t, "id:1"), named("shift"), func(o *wire.Order) { o.Until = morning }))
 		if err := k.Run(t.Context(), g, now); !errors.Is(err, ErrChanged) || time.Since(began) < time.Hour || time.Since(began) > time.Hour+lookAgain {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
@@ -332,7 +337,7 @@ func TestDamage(t *testing.T) {
 		for serial, raw := range [][]byte{nil, sign(t, wire.OrderPolicy, 1, policy("refuse")), two} {
 			if serial > 0 && k.Had()["policy"] < uint64(serial) {
 				take(t, k, raw)
-				k.begin(k.due(morning), true)
+				next(k, true)
 				k.Start()
 				k.Reached()
 			}
@@ -350,7 +355,7 @@ func TestDamage(t *testing.T) {
 		t.Errorf("%+v", k.s)
 	}
 	take(t, k, two)
-	k.begin(k.due(morning), false)
+	next(k, false)
 	k.Start()
 	k.alone()
 	k.Close()
@@ -405,4 +410,10 @@ func TestFullDisk(t *testing.T) {
 			t.Error("the order is lost")
 		}
 	})
+}
+
+// next puts the order that is due on trial.
+func next(k *Keeper, online bool) {
+	name, _ := k.due(morning)
+	k.begin(name, online)
 }

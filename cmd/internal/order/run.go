@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"gatepost/scanner/form"
+	"gatepost/scanner/admission/roster"
 	"gatepost/sync/wire"
 )
 
@@ -23,6 +23,8 @@ type Gate interface {
 	Idle(ctx context.Context)
 	// Online reports whether the hub is reached, and agrees.
 	Online() bool
+	// SetRosters is told the rosters whenever they change, while the gate goes on.
+	SetRosters(roster.Set)
 }
 
 // Start returns what the gate must run with now. It counts the start of an order that is on trial, and goes back from
@@ -46,7 +48,7 @@ func (k *Keeper) Start() Layer {
 
 // layer puts all current orders over the base. An error names the slot that is to blame, and whether its bytes are gone.
 func (k *Keeper) layer() (l Layer, name string, gone bool, err error) {
-	l = Layer{Config: k.Base, Forms: form.Set{}}
+	l = k.bare()
 	for _, name := range k.s.names() {
 		serial := k.s.Slots[name].Current
 		if serial == 0 {
@@ -95,7 +97,11 @@ func (k *Keeper) Run(ctx context.Context, gate Gate, now func() time.Time) error
 			k.Reached() // again, where it could not be written
 		}
 		k.tell(ctx, gate)
-		if name := k.due(now()); name != "" {
+		name, kept := k.due(now())
+		if kept {
+			k.hand(gate)
+		}
+		if name != "" {
 			if gate.Idle(ctx); ctx.Err() != nil {
 				return nil
 			}
@@ -183,12 +189,12 @@ func (k *Keeper) giveUp(why string) bool {
 }
 
 // due returns the slot of an order that the gate must begin anew with, "" when there is none. What is over is refused, and
-// what changes nothing at the gate stands at once.
-func (k *Keeper) due(now time.Time) string {
+// what no gate begins anew for stands at once: kept tells of that.
+func (k *Keeper) due(now time.Time) (next string, kept bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.s.Trial != nil {
-		return ""
+		return "", false
 	}
 	for _, name := range k.s.names() {
 		serial := k.s.Slots[name].Next
@@ -210,15 +216,30 @@ func (k *Keeper) due(now time.Time) string {
 		case o.Begun(now) && !changesGate(o.Kind):
 			if err := k.commit(k.s.begin(name, false).pass()); err != nil {
 				k.Log.Error("order waits", "slot", name, "error", err)
+				continue
 			}
+			k.Log.Info("order stands", "slot", name, "serial", serial)
+			kept = true
 		case o.Begun(now):
-			return name
+			return name, kept
 		}
 	}
-	return ""
+	return "", kept
 }
 
-// changesGate reports whether a gate runs in another way with an order of that kind; others are only kept.
+// hand gives the rosters of now to the gate. One that cannot be read any more is left out; Start tells of it.
+func (k *Keeper) hand(gate Gate) {
+	k.mu.Lock()
+	l, _, _, err := k.layer()
+	k.mu.Unlock()
+	if err != nil {
+		k.Log.Error("rosters stay as they are", "error", err)
+		return
+	}
+	gate.SetRosters(l.Rosters)
+}
+
+// changesGate reports whether a gate must begin anew with an order of that kind: a roster is handed to it, and an update only kept.
 func changesGate(kind string) bool { return kind != wire.OrderRoster && kind != wire.OrderUpdate }
 
 // begin puts the next order of a slot on trial. False: that is not on the disk, so nothing has changed.
