@@ -12,7 +12,7 @@ import (
 	"gatepost/storage/entry"
 )
 
-const explainHelp = `usage: gatectl explain [-trust DIR] [-issuers DIR] [-policy FILE] [-forms DIR -publisher FILE] [-rosters DIR] [-at RFC3339] [-direction in|out] FILE…
+const explainHelp = `usage: gatectl explain [-trust DIR] [-issuers DIR] [-bundle FILE] [-policy FILE] [-forms DIR -publisher FILE] [-rosters DIR] [-at RFC3339] [-direction in|out] FILE…
 
 Says in words what a gate that remembers nobody would do with each code in the pictures or texts, and why. It shows of a
 person what the gate's screen does. A FILE of - is standard input, one text a line.
@@ -38,6 +38,7 @@ func explainCommand(_ context.Context, e env, args []string) int {
 	if err := v.load(e); err != nil {
 		return fail(e, "explain", err)
 	}
+	m.Keys = v.trust.Made
 	for _, name := range fs.Args() {
 		texts, err := textsOf(e, name)
 		if err != nil {
@@ -66,7 +67,7 @@ func textsOf(e env, name string) ([]string, error) {
 
 // explain tells what a code says, what the policy makes of it, and what the gate would show.
 func (v *verifier) explain(w io.Writer, text string, m admission.Moment) {
-	c := credential.Parse(text, v.trust)
+	c := v.read(text, m.Now)
 	d := admission.Decide(c, v.past(c), v.policy, v.forms, m)
 	vi, en := admission.Words(d.Reason)
 	fmt.Fprintf(w, "%s, %s: %s\n", strings.ToUpper(d.Verdict.String()), d.Reason, en)

@@ -12,7 +12,6 @@ import (
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/order"
 	"gatepost/scanner/form"
-	"gatepost/storage/entry"
 	"gatepost/sync/uplink"
 	"gatepost/sync/wire"
 )
@@ -23,7 +22,7 @@ const orderHelp = `usage: gatectl order sign -key issuer.key -kind KIND -serial 
        gatectl order put [-device ID]… STICK ORDER…
 
 Sign makes an order to kiosks of what FILE says, when it can be read for its kind: policy and config (TOML), form (TOML with
-FILE.sig beside it), trust (PEM, all keys in one file), update (TOML), roster (see roster build). A hub hands out what lies in DATA/orders.
+FILE.sig beside it), trust (a bundle of trust build, or PEM with declarers alone), update (TOML), roster (see roster build). A hub hands out what lies in DATA/orders.
 Show explains orders and checks what they say, with -issuer also who signed them. Put copies them onto a USB stick, for the
 named devices or for all.
 
@@ -196,10 +195,8 @@ func explainOrder(w io.Writer, o wire.Order, b order.Body) {
 		fmt.Fprintf(w, "  %d keys of people\n", b.Roster.Len())
 	case b.Update != nil:
 		fmt.Fprintf(w, "  %s, %d bytes, from %s\n", b.Update.Version, b.Update.Size, b.Update.URL)
-	default:
-		for _, key := range b.Declarers {
-			fmt.Fprintf(w, "  declarer %s\n", entry.DeviceID(key))
-		}
+	case b.Trust != nil:
+		explainTrust(w, *b.Trust)
 	}
 }
 

@@ -19,11 +19,12 @@ import (
 	"gatepost/scanner/admission"
 	"gatepost/scanner/admission/roster"
 	"gatepost/scanner/credential"
+	"gatepost/scanner/credential/shc"
 	"gatepost/scanner/form"
 	"gatepost/storage/entry"
 )
 
-const verifyHelp = `usage: gatectl verify [-trust DIR] [-issuers DIR] [-policy FILE] [-at RFC3339] [-hex]
+const verifyHelp = `usage: gatectl verify [-trust DIR] [-issuers DIR] [-bundle FILE] [-policy FILE] [-at RFC3339] [-hex]
 
 Reads the texts of codes from standard input, one a line, and says of each what a gate that remembers nobody
 would say: one JSON object a line with family, verified, verdict, reason and claims.
@@ -36,19 +37,21 @@ type verifier struct {
 	policy admission.Policy
 	forms  form.Set
 	roster roster.Set
+	chunks shc.Joiner
 	at     string // RFC 3339; empty: now, for each line anew
 	hex    bool
 
-	files struct{ trust, issuers, policy, forms, publisher, rosters string }
+	files struct{ trust, issuers, bundle, policy, forms, publisher, rosters string }
 }
 
 // bind lets flags say which files load reads, and the time.
 func (v *verifier) bind(fs *flag.FlagSet) {
 	fs.StringVar(&v.files.trust, "trust", "", "folder with the public keys whose signatures count, *.pem and *.der")
 	fs.StringVar(&v.files.issuers, "issuers", "", "folder with the certificates of the authorities whose health certificates count")
+	fs.StringVar(&v.files.bundle, "bundle", "", "trust bundle, which -publisher has signed")
 	fs.StringVar(&v.files.policy, "policy", "", "policy file; when left out, every family and the shipped forms are taken")
 	fs.StringVar(&v.files.forms, "forms", "", "folder with more signed forms")
-	fs.StringVar(&v.files.publisher, "publisher", "", "public key that signed them")
+	fs.StringVar(&v.files.publisher, "publisher", "", "public key that signed them, and the bundle")
 	fs.StringVar(&v.files.rosters, "rosters", "", "folder with the rosters that the policy names, as NAME.roster")
 	fs.StringVar(&v.at, "at", "", "judge as of this time, RFC 3339; its zone is the venue's")
 }
@@ -99,6 +102,17 @@ func (v *verifier) load(e env) (err error) {
 			fmt.Fprintf(e.err, "gatectl: left out: %v\n", err)
 		}
 	}
+	if bundle := v.files.bundle; bundle != "" {
+		publisher, err := keyfile.Public(v.files.publisher)
+		if err != nil {
+			return err
+		}
+		t, err := keyfile.Trust(bundle, publisher)
+		if err != nil {
+			return err
+		}
+		v.trust = v.trust.And(t)
+	}
 	v.policy = config.DefaultPolicy()
 	if policy := v.files.policy; policy != "" {
 		text, err := os.ReadFile(policy)
@@ -123,6 +137,14 @@ func (v *verifier) load(e env) (err error) {
 		}
 	}
 	return nil
+}
+
+// read reads a code; the last of several of a card is the card, as at a gate.
+func (v *verifier) read(text string, now time.Time) credential.Claims {
+	if whole, _, _, ok := v.chunks.Add(text, now); ok && whole != "" {
+		text = whole
+	}
+	return credential.Parse(text, v.trust)
 }
 
 // past is what this gate knows of a person: on which rosters they are.
@@ -216,9 +238,9 @@ func (v *verifier) judge(line []byte, now time.Time) answer {
 		}
 		text = string(b)
 	}
-	c := credential.Parse(text, v.trust)
+	c := v.read(text, now)
 	d := admission.Decide(c, v.past(c), v.policy, v.forms,
-		admission.Moment{Now: now, Trust: entry.TrustClock, Direction: entry.In})
+		admission.Moment{Now: now, Trust: entry.TrustClock, Direction: entry.In, Keys: v.trust.Made})
 	p := c.Person
 	s := shown{p.Name, p.Birth, p.Sex, p.Number, p.QID, p.Address, c.Doubtful, c.Detail, nil}
 	if f := c.Declaration; f != nil {

@@ -81,8 +81,11 @@ func overlay(o *kiosk.Options, l order.Layer, orders *order.Keeper) {
 	if l.Policy != nil {
 		o.Policy = *l.Policy
 	}
-	if l.Declarers != nil {
-		o.Trust.Declarers = l.Declarers
+	if l.Trust != nil {
+		o.Trust.Declarers = l.Trust.Declarers
+		if l.Trust.Issuers != nil {
+			o.Trust = *l.Trust
+		}
 	}
 	for ref, f := range l.Forms {
 		o.Forms[ref] = f

@@ -159,6 +159,17 @@ func configure(o *kiosk.Options, c *config.Kiosk, s *kiosk.Simulator) error {
 			o.Log.Warn("a certificate is left out", "error", err)
 		}
 	}
+	if c.Keys.Trust != "" {
+		publisher, err := keyfile.Public(c.Forms.Publisher)
+		if err != nil {
+			return fmt.Errorf("trust bundle's publisher: %w", err)
+		}
+		t, err := keyfile.Trust(c.Keys.Trust, publisher)
+		if err != nil {
+			return err
+		}
+		o.Trust = o.Trust.And(t)
+	}
 	if o.Forms, err = forms(c); err != nil {
 		return err
 	}

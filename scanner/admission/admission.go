@@ -47,6 +47,7 @@ type Policy struct {
 	DaysSince  int                 // and the last of them is so many days ago, or more
 	Expected   []string            // rosters, of which one must have the person; none: anybody may come
 	Barred     []string            // rosters of whom is not let in
+	TrustAge   time.Duration       // for which the list of trusted keys counts since it was made; 0: for ever
 }
 
 // Rosters returns the names of those that decide here.
@@ -67,6 +68,7 @@ type Moment struct {
 	Now       time.Time // in the venue's zone, which decides when a day ends
 	Trust     entry.Trust
 	Direction entry.Direction
+	Keys      time.Time // when the trusted keys were put together; zero: nobody says
 }
 
 // A Past is what the venue knows of a person.
@@ -147,16 +149,21 @@ func decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 		return verdict(entry.Look, entry.ReasonUnexpected)
 	}
 	w := weigher{p, forms, m}
+	if c.Verified && w.stale() {
+		c.Verified = false
+		d := w.plain(c, past)
+		if d.Verdict == entry.Look {
+			d.Reason = entry.ReasonStale
+		}
+		return d
+	}
 	if c.Proof != nil && c.Verified {
 		if d, done := w.proven(*c.Proof); done {
 			return d
 		}
 	}
-	if len(p.Forms) == 0 {
-		return bare(c, p)
-	}
-	if c.Declaration == nil || !c.Verified {
-		return w.remembered(past)
+	if c.Declaration == nil || !c.Verified || len(p.Forms) == 0 {
+		return w.plain(c, past)
 	}
 	d := w.declared(*c.Declaration, past)
 	if d.Verdict == entry.Admit || d.Forget {

@@ -47,6 +47,12 @@ func (w weigher) declared(d credential.Declaration, past Past) Decision {
 	return decision
 }
 
+// stale reports whether the list of keys is surely older than the policy lets it be: a clock that knows nothing cannot tell.
+func (w weigher) stale() bool {
+	p, m := w.policy, w.moment
+	return p.TrustAge > 0 && !m.Keys.IsZero() && m.Trust != entry.TrustNone && m.Now.After(m.Keys.Add(p.TrustAge))
+}
+
 // proven weighs an authority's certificate whose signature holds. done is false of one that is in force and says less than
 // the policy asks for: it still names the person.
 func (w weigher) proven(c credential.Proof) (d Decision, done bool) {
@@ -77,6 +83,14 @@ func answers(f form.Form, d credential.Declaration) map[string]any {
 		}
 	}
 	return all
+}
+
+// plain weighs who shows no declaration that counts.
+func (w weigher) plain(c credential.Claims, past Past) Decision {
+	if len(w.policy.Forms) == 0 {
+		return bare(c, w.policy)
+	}
+	return w.remembered(past)
 }
 
 // remembered weighs what was declared here earlier; without that, the policy decides about a bare identity.

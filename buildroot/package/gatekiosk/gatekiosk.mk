@@ -20,6 +20,9 @@ endef
 
 define GATEKIOSK_INSTALL_TARGET_CMDS
 	$(INSTALL) -D -m 0755 $(@D)/build/gatekiosk $(TARGET_DIR)/usr/bin/gatekiosk
+	$(if $(call qstrip,$(BR2_PACKAGE_GATEKIOSK_KEYS)),\
+		mkdir -p $(TARGET_DIR)/etc/gatepost && \
+		cp -r $(call qstrip,$(BR2_PACKAGE_GATEKIOSK_KEYS))/. $(TARGET_DIR)/etc/gatepost)
 endef
 
 define GATEKIOSK_INSTALL_INIT_SYSV

@@ -41,6 +41,7 @@ type Kiosk struct {
 		Authority string `toml:"authority"`
 		Declarers string `toml:"declarers"`
 		Issuers   string `toml:"issuers"`
+		Trust     string `toml:"trust"`
 		Issuer    string `toml:"issuer"`
 	} `toml:"keys"`
 	Forms struct {
@@ -120,6 +121,7 @@ device = ""                   # PEM of this device's key; empty: DATA/device.key
 authority = ""                # PEM of the authority's public key; empty: what names a person is not kept at all
 declarers = ""                # folder with the public keys whose signed declarations count
 issuers = ""                  # folder with the certificates of the authorities whose health certificates (HC1) count
+trust = ""                    # trust bundle, with its .sig beside it: more declarers and issuers; [forms] publisher has signed it
 issuer = ""                   # PEM of the public key that signs orders from the authority, and enrolments; empty: no order is
                               # taken, and the first enrolment's issuer counts from then on
 
@@ -273,7 +275,7 @@ func Loopback(address string) bool {
 // resolve makes the paths relative to dir, the folder of the configuration's file.
 func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
-		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuers, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuers, &k.Keys.Trust, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
 		&k.LAN.Tokens,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -33,6 +33,7 @@ func DefaultPolicy() admission.Policy {
 //	days_since = 14                and the last of them is at least so many days ago
 //	expected   = ["workers"]       rosters of which one must have the person; anybody may come when left out
 //	barred     = ["banned"]        rosters of whom is not let in
+//	trust_age  = "90d"             how old the bundle of trusted keys may be; as old as it is when left out
 //	roll_call  = false             the guard's page may list the short names of those who are inside
 //
 // Its error lists every fault with its line.
@@ -51,6 +52,7 @@ func Policy(toml []byte) (admission.Policy, error) {
 			DaysSince  int                 `toml:"days_since"`
 			Expected   []string            `toml:"expected"`
 			Barred     []string            `toml:"barred"`
+			TrustAge   time.Duration       `toml:"trust_age"`
 		} `toml:"policy"`
 	}
 	file.Policy.Duplicate = admission.DefaultDuplicate
@@ -93,6 +95,9 @@ func checkPolicy(doc *strict.Doc, p *admission.Policy) {
 		}
 	default:
 		doc.Fault("policy.unprovable", "%q is not one of admit, look, refuse", p.Unprovable)
+	}
+	if doc.Has("policy.trust_age") && p.TrustAge < 24*time.Hour {
+		doc.Fault("policy.trust_age", "needs a day or more")
 	}
 	if doc.Has("policy.freshness") && p.Freshness < time.Minute {
 		doc.Fault("policy.freshness", "needs a minute or more")

@@ -36,8 +36,8 @@ duplicate = "1m"
 func TestPolicyFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "the file does not say schema = 1\nthe file has no table [policy]",
-		"schema = 1\n[policy]\nfamilies = [\"cccd\", \"venue\"]\nunprovble = \"look\"\nfreshness = \"soon\"\nduplicate = \"2h\"\nunprovable = \"maybe\"": `line 3: policy.families.1: "venue" is not one of ["cccd" "personal" "bhyt" "hd1" "hc1" "paper"]
-line 4: policy.unprovble: unknown key; known are families, forms, unprovable, freshness, duplicate, passback, roll_call, doses, days_since, expected, barred
+		"schema = 1\n[policy]\nfamilies = [\"cccd\", \"venue\"]\nunprovble = \"look\"\nfreshness = \"soon\"\nduplicate = \"2h\"\nunprovable = \"maybe\"": `line 3: policy.families.1: "venue" is not one of ["cccd" "personal" "bhyt" "hd1" "hc1" "shc" "paper"]
+line 4: policy.unprovble: unknown key; known are families, forms, unprovable, freshness, duplicate, passback, roll_call, doses, days_since, expected, barred, trust_age
 line 5: policy.freshness: "soon" is not a duration such as "12h" or "14d", 3660 days at most
 line 6: policy.duplicate: an hour at most: somebody may have left unseen
 line 7: policy.unprovable: "maybe" is not one of admit, look, refuse`,

@@ -1,17 +1,23 @@
 package keyfile
 
 import (
-	"encoding/pem"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gatepost/scanner/credential/claim"
+	"gatepost/scanner/credential/trust"
+	"gatepost/storage/detached"
 )
 
-// Issuers reads the certificates of every *.pem, *.crt, *.cer and *.der of a folder: the authorities whose health
-// certificates count. One that cannot be read is left out and told in refused, for a list of a hundred states has some; only a
+// SignatureSuffix ends the name of the file with the signature of a trust bundle.
+const SignatureSuffix = ".sig"
+
+// Issuers reads the lists of keys in every *.pem, *.crt, *.cer, *.der and *.json of a folder: the authorities whose health
+// certificates count. A key that cannot be used is left out and told in refused, for a list of a hundred states has some; only a
 // folder that is not there, or a file that cannot be opened, is an error.
 func Issuers(dir string) (issuers []claim.Issuer, refused []error, err error) {
 	files, err := os.ReadDir(dir)
@@ -19,26 +25,14 @@ func Issuers(dir string) (issuers []claim.Issuer, refused []error, err error) {
 		return nil, nil, fmt.Errorf("folder of certificates: %w", err)
 	}
 	for _, f := range files {
-		ext := filepath.Ext(f.Name())
-		if f.IsDir() || ext != ".pem" && ext != ".crt" && ext != ".cer" && ext != ".der" {
+		if f.IsDir() || !slices.Contains([]string{".pem", ".crt", ".cer", ".der", ".json"}, filepath.Ext(f.Name())) {
 			continue
 		}
-		raw, err := read(filepath.Join(dir, f.Name()))
+		more, bad, err := IssuersFile(filepath.Join(dir, f.Name()), "")
 		if err != nil {
 			return nil, nil, err
 		}
-		ders := certificates(raw)
-		if len(ders) == 0 {
-			refused = append(refused, fmt.Errorf("%s: no certificate", f.Name()))
-		}
-		for _, der := range ders {
-			i, err := claim.NewIssuer(der)
-			if err != nil {
-				refused = append(refused, fmt.Errorf("%s: %w", f.Name(), err))
-				continue
-			}
-			issuers = append(issuers, i)
-		}
+		issuers, refused = append(issuers, more...), append(refused, bad...)
 	}
 	if len(issuers) == 0 {
 		return nil, refused, errors.Join(fmt.Errorf("folder of certificates %s: none can be used", dir), errors.Join(refused...))
@@ -46,18 +40,38 @@ func Issuers(dir string) (issuers []claim.Issuer, refused []error, err error) {
 	return issuers, refused, nil
 }
 
-// certificates returns the DER of the certificates in a file of PEM, or of one of DER.
-func certificates(raw []byte) (ders [][]byte) {
-	if len(raw) > 0 && raw[0] == 0x30 { // a SEQUENCE of ASN.1
-		return [][]byte{raw}
+// IssuersFile reads one list, of an issuer of SMART Health Cards where site is given. That it has no key at all is one of
+// refused, too; an error is of a file that cannot be opened.
+func IssuersFile(path, site string) (issuers []claim.Issuer, refused []error, err error) {
+	text, err := readMost(path, trust.MaxSource)
+	if err != nil {
+		return nil, nil, err
 	}
-	for {
-		var block *pem.Block
-		if block, raw = pem.Decode(raw); block == nil {
-			return ders
-		}
-		if block.Type == "CERTIFICATE" {
-			ders = append(ders, block.Bytes)
-		}
+	issuers, refused, err = trust.Read(text, site)
+	if err != nil && len(refused) == 0 {
+		refused = []error{err}
 	}
+	for i, err := range refused {
+		refused[i] = fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	return issuers, refused, nil
+}
+
+// Trust reads a trust bundle that the publisher has signed in the file beside it.
+func Trust(path string, publisher ed25519.PublicKey) (t claim.Trust, err error) {
+	text, err := readMost(path, trust.MaxBundle)
+	if err != nil {
+		return t, err
+	}
+	sig, err := read(path + SignatureSuffix)
+	if err != nil {
+		return t, err
+	}
+	if !detached.Verify(publisher, trust.Context, text, sig) {
+		return t, fmt.Errorf("%s: the trust bundle does not carry its publisher's signature", path)
+	}
+	if t, err = trust.Parse(text); err != nil {
+		return t, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
 }

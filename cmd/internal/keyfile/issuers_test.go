@@ -52,7 +52,7 @@ func TestIssuers(t *testing.T) {
 	write("a.der", good)
 	write("b.pem", append(append([]byte("two of them\n"), block(good)...), block(other)...))
 	issuers, refused, err := Issuers(dir)
-	if err != nil || len(issuers) != 3 || issuers[0].ID != issuers[1].ID || issuers[0].ID == issuers[2].ID {
+	if err != nil || len(issuers) != 3 || !bytes.Equal(issuers[0].ID, issuers[1].ID) || bytes.Equal(issuers[0].ID, issuers[2].ID) {
 		t.Fatalf("%d issuers, %v", len(issuers), err)
 	}
 	names := []string{}

@@ -200,18 +200,22 @@ func parse(der []byte) (crypto.PublicKey, error) {
 	return c.PublicKey, nil
 }
 
-func read(path string) ([]byte, error) {
+// read reads the file of a key.
+func read(path string) ([]byte, error) { return readMost(path, maxSize) }
+
+// readMost reads a file of no more than most bytes.
+func readMost(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	raw, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
-	if len(raw) > maxSize {
-		return nil, fmt.Errorf("key %s exceeds %d bytes: it is no key", path, maxSize)
+	if int64(len(raw)) > most {
+		return nil, fmt.Errorf("key %s exceeds %d bytes: it is no key", path, most)
 	}
 	return raw, nil
 }

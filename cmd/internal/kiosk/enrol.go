@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"fmt"
 	"time"
 
 	"gatepost/cmd/internal/guard"
@@ -21,6 +22,24 @@ func (k *Kiosk) parts(l *lane, texts []string) (rest []string) {
 			k.say(l, said)
 		} else {
 			rest = append(rest, t)
+		}
+	}
+	return rest
+}
+
+// join puts the codes of a card in several together, and shows which are still missing. What is no such code is returned as it is.
+func (k *Kiosk) join(l *lane, texts []string) (rest []string) {
+	for _, t := range texts {
+		whole, have, of, part := l.chunks.Add(t, time.Now())
+		switch {
+		case !part:
+			rest = append(rest, t)
+		case whole != "":
+			rest = append(rest, whole)
+		default:
+			k.say(l, guard.Said{Face: guard.Ask, Words: guard.Text{
+				VI: fmt.Sprintf("Đã đọc %d/%d mã: đưa mã tiếp theo", have, of), EN: fmt.Sprintf("%d of %d codes: show the next one", have, of),
+			}})
 		}
 	}
 	return rest

@@ -40,3 +40,20 @@ func TestPartsHideNoFault(t *testing.T) {
 		t.Errorf("%+v", s.Shown)
 	}
 }
+
+// A card in several codes is no passage until its last code has come; another lane's codes are another card's.
+func TestCardInSeveralCodes(t *testing.T) {
+	b := newBench(t)
+	if texts := b.join(b.lane, []string{"shc:/1/2/5676", cardA}); !slices.Equal(texts, []string{cardA}) {
+		t.Errorf("left %q", texts)
+	}
+	if s := b.State(); len(s.Shown) != 1 || s.Shown[0].Words.EN != "1 of 2 codes: show the next one" || len(s.Recent) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if texts := b.join(&lane{Lane: Lane{Name: "gate-2"}}, []string{"shc:/2/2/2909"}); len(texts) != 0 {
+		t.Errorf("of another lane %q is left", texts)
+	}
+	if texts := b.join(b.lane, []string{"shc:/2/2/2909"}); !slices.Equal(texts, []string{"eyJ6"}) {
+		t.Errorf("the whole card is %q", texts)
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"gatepost/device"
 	"gatepost/scanner"
+	"gatepost/scanner/credential/shc"
 	"gatepost/storage/entry"
 )
 
@@ -40,6 +41,8 @@ type lane struct {
 	turned time.Time // the time in the schedule that gave the lane its direction, or that the guard's turn came after
 	wrong  uint8     // of the last eight people, a bit each: who seemed to go the other way
 
+	chunks shc.Joiner // work's own
+
 	began  time.Time // since when the source is being opened, or the lane is busy with somebody; zero: it is not
 	opened time.Time
 }
@@ -69,7 +72,7 @@ func (k *Kiosk) work(ctx context.Context, l *lane) error {
 			return err
 		}
 		k.busy(l, true)
-		if texts := k.badges(ctx, l, k.parts(l, s.Texts)); len(texts) > 0 {
+		if texts := k.badges(ctx, l, k.join(l, k.parts(l, s.Texts))); len(texts) > 0 {
 			k.see(ctx, l, texts)
 		}
 		k.busy(l, false)

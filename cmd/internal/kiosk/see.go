@@ -54,7 +54,7 @@ func (k *Kiosk) direction(l *lane) entry.Direction {
 }
 
 func (k *Kiosk) moment(s entry.Stamp, d entry.Direction) admission.Moment {
-	return admission.Moment{Now: s.Wall.In(k.Zone), Trust: s.Trust, Direction: d}
+	return admission.Moment{Now: s.Wall.In(k.Zone), Trust: s.Trust, Direction: d, Keys: k.Trust.Made}
 }
 
 // when is the time that the memory is told: a clock that nobody trusts must not end a day, or a key with it.

@@ -11,6 +11,8 @@ import (
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/scanner/admission"
 	"gatepost/scanner/admission/roster"
+	"gatepost/scanner/credential"
+	"gatepost/scanner/credential/trust"
 	"gatepost/scanner/form"
 	"gatepost/scanner/form/strict"
 	"gatepost/sync/wire"
@@ -18,12 +20,12 @@ import (
 
 // A Body is what an order says, read by its kind: one of the fields is set.
 type Body struct {
-	Policy    *admission.Policy
-	Form      *form.Form
-	Declarers []ed25519.PublicKey
-	Config    *config.Remote
-	Update    *Update
-	Roster    *roster.Roster
+	Policy *admission.Policy
+	Form   *form.Form
+	Trust  *credential.Trust // of a list of declarers alone, the issuers are nil
+	Config *config.Remote
+	Update *Update
+	Roster *roster.Roster
 
 	formText, formSig []byte
 }
@@ -49,8 +51,7 @@ func Read(o wire.Order) (b Body, err error) {
 	case wire.OrderForm:
 		return readForm(o)
 	case wire.OrderTrust:
-		b.Declarers, err = keyfile.Bundle(o.Body)
-		return b, err
+		return readTrust(o.Body)
 	case wire.OrderConfig:
 		r, err := config.ParseRemote(o.Body)
 		return Body{Config: &r}, err
@@ -70,6 +71,17 @@ func FormBody(toml, signature []byte) (body []byte, name string, err error) {
 		return nil, "", err
 	}
 	return append(append(bytes.TrimSpace(signature), '\n'), toml...), fmt.Sprintf("%s-%d", f.ID, f.Version), nil
+}
+
+// readTrust reads a trust bundle, or PEM with declarers alone.
+func readTrust(text []byte) (b Body, err error) {
+	b.Trust = &credential.Trust{}
+	if bytes.HasPrefix(text, []byte("{")) {
+		*b.Trust, err = trust.Parse(text)
+	} else {
+		b.Trust.Declarers, err = keyfile.Bundle(text)
+	}
+	return b, err
 }
 
 func readForm(o wire.Order) (b Body, err error) {
@@ -109,11 +121,11 @@ func readUpdate(text []byte) (Body, error) {
 
 // A Layer is a kiosk's configuration with what its orders say over it.
 type Layer struct {
-	Config    *config.Kiosk
-	Policy    *admission.Policy   // nil: as configured
-	Declarers []ed25519.PublicKey // nil: as configured
-	Forms     form.Set            // besides those that are configured
-	Rosters   roster.Set
+	Config  *config.Kiosk
+	Policy  *admission.Policy // nil: as configured
+	Trust   *credential.Trust // nil: as configured
+	Forms   form.Set          // besides those that are configured
+	Rosters roster.Set
 
 	ca []byte // of the hub, where an order brings one
 }
@@ -132,8 +144,8 @@ func (l *Layer) add(o wire.Order, publisher ed25519.PublicKey) error {
 			return err
 		}
 		l.Forms[b.Form.Ref()] = *b.Form
-	case b.Declarers != nil:
-		l.Declarers = b.Declarers
+	case b.Trust != nil:
+		l.Trust = b.Trust
 	case b.Roster != nil:
 		l.Rosters[o.Name] = *b.Roster
 	case b.Config != nil:

@@ -145,7 +145,7 @@ direction = "out"
 		k.Close()
 		k = open(t, dir)
 		l = k.Start()
-		if l.Policy.Unprovable != "refuse" || len(l.Declarers) != 2 || l.Forms["visit/3"].Title.EN != "Visitor" {
+		if l.Policy.Unprovable != "refuse" || len(l.Trust.Declarers) != 2 || l.Forms["visit/3"].Title.EN != "Visitor" {
 			t.Errorf("%+v", l)
 		}
 		c := l.Config
@@ -232,8 +232,8 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
 		o := wire.Order{Kind: wire.OrderKinds()[int(kind)%len(wire.OrderKinds())], Name: "visit-3", Body: body}
 		before := fmt.Sprintf("%+v", *k)
-		l := Layer{Config: k, Forms: form.Set{}}
-		if err := l.add(o, publisher.Public().(ed25519.PublicKey)); err != nil && (l.Policy != nil || l.Declarers != nil || len(l.Forms) > 0 || l.Config != k) {
+		l := Layer{Config: k, Forms: form.Set{}, Rosters: roster.Set{}}
+		if err := l.add(o, publisher.Public().(ed25519.PublicKey)); err != nil && (l.Policy != nil || l.Trust != nil || len(l.Rosters) > 0 || len(l.Forms) > 0 || l.Config != k) {
 			t.Errorf("half applied: %+v", l)
 		}
 		if fmt.Sprintf("%+v", *k) != before {

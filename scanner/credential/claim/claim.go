@@ -5,6 +5,7 @@ package claim
 import (
 	"crypto/ed25519"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gatepost/storage/entry"
@@ -20,13 +21,14 @@ const (
 	Venue    Family = "venue"    // 2021's code of a place
 	HD1      Family = "hd1"      // a signed declaration of this project
 	HC1      Family = "hc1"      // an EU or WHO digital certificate
+	SHC      Family = "shc"      // a SMART Health Card
 	Paper    Family = "paper"    // no code: the guard wrote down who it is
 	Known    Family = "known"    // another known kind of code, which is not read
 	Unknown  Family = "unknown"  // not understood
 )
 
 // Families lists those that can name a person: what a policy may take.
-func Families() []Family { return []Family{CCCD, Personal, BHYT, HD1, HC1, Paper} }
+func Families() []Family { return []Family{CCCD, Personal, BHYT, HD1, HC1, SHC, Paper} }
 
 // A Person is who a code says it belongs to. What the code leaves out is empty. Texts are NFC.
 type Person struct {
@@ -118,6 +120,12 @@ func (c Claims) LogValue() slog.Value {
 type Trust struct {
 	Declarers []ed25519.PublicKey
 	Issuers   []Issuer
+	Made      time.Time // when the issuers were put together; zero: nobody says
+}
+
+// And returns whose signatures count by t or by more, which says when they were put together.
+func (t Trust) And(more Trust) Trust {
+	return Trust{slices.Concat(t.Declarers, more.Declarers), slices.Concat(t.Issuers, more.Issuers), more.Made}
 }
 
 // Not returns claims that name nobody, for reason r.

@@ -22,6 +22,22 @@ func Date(layout, s string) (date string, ok bool) {
 	return t.Format(time.DateOnly), true
 }
 
+// Day returns the day that a date or a time begins with, "2021-10-05" or "2021-10-05T10:00:00Z", or "".
+func Day(s string) string {
+	d, _ := Date(time.DateOnly, s[:min(len(s), len(time.DateOnly))])
+	return d
+}
+
+// SignedBirth reads the date of birth of an authority's certificate, which may have a time behind it. Of one without its day
+// the year is left.
+func SignedBirth(s string) string {
+	if day := Day(s); day != "" {
+		return day
+	}
+	year, _ := Date("2006", s[:min(4, len(s))])
+	return year[:min(4, len(year))]
+}
+
 // Birth reads a date of birth in a layout of package time, or a year alone.
 func Birth(layout, s string) (birth string, ok bool) {
 	if len(s) == len("2006") {

@@ -33,7 +33,7 @@ func (c Claims) Keys() []string {
 		return keys("slip:", p.Slip)
 	case c.Family == CCCD || c.Family == Paper:
 		return append(keys("id:", p.Number), p.tailKey()...)
-	case c.Family == HC1:
+	case c.Family == HC1 || c.Family == SHC:
 		return keys("proof:", proofKey(p))
 	case c.Family == HD1:
 		return p.tailKey()
@@ -146,6 +146,17 @@ func Name(s string) (name string, ok bool) {
 		}
 	}
 	return name, letter
+}
+
+// SignedName reads a name that an authority has signed, without what no name has, as pictures: who signed it has checked it,
+// and a gate shows it to nobody whole.
+func SignedName(s string) (name string, ok bool) {
+	return Name(strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.Is(unicode.M, r) || strings.ContainsRune(" .'’-", r) {
+			return r
+		}
+		return ' '
+	}, s))
 }
 
 // Address reads an address, which may be empty.

@@ -2,19 +2,34 @@ package envelope
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"errors"
 	"io"
 )
 
-// Inflate reads a zlib stream (RFC 1950) that is all of b and grows to most bytes at the most: what would grow further is
-// refused before it has.
+// maxRatio is how much larger than itself a stream may grow: health codes grow by three to six times.
+const maxRatio = 64
+
+// Inflate reads a zlib stream (RFC 1950) that is all of b and grows to most bytes at the most, and to no more than maxRatio
+// times b: what would grow further is refused before it has.
 func Inflate(b []byte, most int) ([]byte, error) {
 	rest := bytes.NewReader(b)
 	z, err := zlib.NewReader(rest)
 	if err != nil {
 		return nil, err
 	}
+	return inflate(z, rest, most)
+}
+
+// InflateRaw is Inflate of a stream without zlib's head and sum (RFC 1951).
+func InflateRaw(b []byte, most int) ([]byte, error) {
+	rest := bytes.NewReader(b)
+	return inflate(flate.NewReader(rest), rest, most)
+}
+
+func inflate(z io.Reader, rest *bytes.Reader, most int) ([]byte, error) {
+	most = min(most, maxRatio*int(rest.Size()))
 	out, err := io.ReadAll(io.LimitReader(z, int64(most)+1))
 	switch {
 	case err != nil:

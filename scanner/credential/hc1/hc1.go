@@ -18,7 +18,6 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unicode"
 
 	"gatepost/scanner/credential/claim"
 	"gatepost/scanner/credential/envelope"
@@ -133,7 +132,7 @@ func check(msg *cose.Sign1Message, trust claim.Trust, use claim.Use) (reason ent
 			break // what short kids name is there, or it is nobody's; longer ones may be of a state's own making
 		}
 		for _, i := range trust.Issuers {
-			if (len(kid) > 0 && bytes.HasPrefix(i.ID[:], kid)) != named || isRSA(i) != (alg == cose.AlgorithmPS256) {
+			if i.Site != "" || (len(kid) > 0 && bytes.HasPrefix(i.ID, kid)) != named || isRSA(i) != (alg == cose.AlgorithmPS256) {
 				continue
 			}
 			known = known || named
@@ -184,11 +183,11 @@ func read(raw []byte) (c claim.Claims, err error) {
 	switch {
 	case len(h.Doses) > 0:
 		d := h.Doses[len(h.Doses)-1]
-		proof.Use, proof.Doses, proof.Of, proof.Date = claim.UseDose, int(d.Dose), int(d.Of), day(d.Date)
+		proof.Use, proof.Doses, proof.Of, proof.Date = claim.UseDose, int(d.Dose), int(d.Of), claim.Day(string(d.Date))
 	case len(h.Tests) > 0:
-		proof.Use, proof.Date = claim.UseTest, day(h.Tests[0].Date)
+		proof.Use, proof.Date = claim.UseTest, claim.Day(string(h.Tests[0].Date))
 	case len(h.Recoveries) > 0:
-		proof.Use, proof.Date = claim.UseRecovery, day(h.Recoveries[0].Date)
+		proof.Use, proof.Date = claim.UseRecovery, claim.Day(string(h.Recoveries[0].Date))
 	default:
 		return c, errors.New("it says nothing of the person")
 	}
@@ -204,36 +203,11 @@ func personOf(h certificate) (p claim.Person, err error) {
 	if given == "" {
 		given = text(strings.ReplaceAll(string(h.Name.GivenICA), "<", " "))
 	}
-	name, ok := claim.Name(strings.Map(letter, string(family)+" "+string(given)))
+	name, ok := claim.SignedName(string(family) + " " + string(given))
 	if !ok {
 		return p, errors.New("no name")
 	}
-	birth := string(h.Birth)
-	if len(birth) > len(time.DateOnly) {
-		birth = birth[:len(time.DateOnly)] // a time behind it
-	}
-	if b, ok := claim.Birth(time.DateOnly, birth); ok {
-		p.Birth = b
-	} else if year, ok := claim.Date("2006", birth[:min(4, len(birth))]); ok {
-		p.Birth = year[:4] // a month alone is left out
-	}
-	p.Name = name
-	return p, nil
-}
-
-// letter takes what no name has, as pictures, out of one: who signed it has checked it, and a gate shows it to nobody whole.
-func letter(r rune) rune {
-	if unicode.IsLetter(r) || unicode.Is(unicode.M, r) || strings.ContainsRune(" .'’-", r) {
-		return r
-	}
-	return ' '
-}
-
-// day returns the day that a date or a time begins with, or "".
-func day(t text) string {
-	s := string(t)
-	d, _ := claim.Date(time.DateOnly, s[:min(len(s), len(time.DateOnly))])
-	return d
+	return claim.Person{Name: name, Birth: claim.SignedBirth(string(h.Birth))}, nil
 }
 
 func moment(n number) time.Time {
