@@ -2,16 +2,13 @@ package credential_test
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"gatepost/scanner/corpustest"
 	"gatepost/scanner/credential"
 	"gatepost/scanner/credential/claim"
 	"gatepost/storage/entry"
@@ -224,22 +221,6 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-// corpus returns a file of public samples, and skips the test where there are none.
-func corpus(t *testing.T, name string) string {
-	dir := os.Getenv("GATEPOST_CORPUS")
-	if dir == "" {
-		dir = "../../../shared/corpus"
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "vietnam", name))
-	if errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true" {
-		t.Skip("no corpus beside the module")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(text))
-}
-
 // rows splits a table into its rows, without comments and heading.
 func rows(text string) (list [][]string) {
 	for _, line := range strings.Split(text, "\n") {
@@ -252,7 +233,7 @@ func rows(text string) (list [][]string) {
 
 func TestCorpus(t *testing.T) {
 	for name, family := range map[string]credential.Family{"cccd-qr.tsv": "cccd", "pccovid-personal-qr.tsv": "personal", "bhyt-qr.tsv": "bhyt"} {
-		samples := rows(corpus(t, name))
+		samples := rows(string(corpustest.Read(t, "vietnam", name)))
 		if len(samples) == 0 {
 			t.Errorf("%s is empty", name)
 		}
@@ -266,7 +247,7 @@ func TestCorpus(t *testing.T) {
 			}
 		}
 	}
-	if c := parse(corpus(t, "VAC_VN.hc1.txt")); c.Family != "hc1" || c.Reason != entry.ReasonSigner {
+	if c := parse(strings.TrimSpace(string(corpustest.Read(t, "vietnam", "VAC_VN.hc1.txt")))); c.Family != "hc1" || c.Reason != entry.ReasonSigner {
 		t.Errorf("the vaccine passport is %s, %s", c.Family, c.Reason)
 	}
 }

@@ -2,9 +2,7 @@ package qr
 
 import (
 	"encoding/hex"
-	"errors"
 	"image/png"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,24 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"gatepost/scanner/corpustest"
 	"gatepost/scanner/luma"
 )
-
-// corpus returns the folder of pictures that others made: GATEPOST_CORPUS, or shared/corpus beside the checkout.
-func corpus(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("GATEPOST_CORPUS")
-	if dir == "" {
-		dir = "../../../shared/corpus"
-	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no corpus: set GATEPOST_CORPUS")
-		}
-		t.Skip("no corpus: set GATEPOST_CORPUS")
-	}
-	return filepath.Join(dir, "qr")
-}
 
 // shot is one picture in one rotation.
 type shot struct {
@@ -85,7 +68,7 @@ func picture(t *testing.T, path string) *luma.Plane {
 
 // Floors are what is read today: a lower number is a step back, a higher one belongs here.
 func TestCorpus(t *testing.T) {
-	dir := corpus(t)
+	dir := corpustest.Path(t, "qr")
 	// The two pictures of a code within a code hold this text too.
 	const outer = "[外側QRコード]\r\n \r\n*ﾀﾞﾌﾞﾙQR*\r\nhttp://d-qr.net/ex/"
 	for _, set := range []struct {

@@ -5,32 +5,16 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"gatepost/scanner/corpustest"
 	"gatepost/scanner/credential/claim"
 	"gatepost/storage/entry"
 )
-
-// corpus returns the folder of others' certificates: GATEPOST_CORPUS, or shared/corpus beside the checkout.
-func corpus(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("GATEPOST_CORPUS")
-	if dir == "" {
-		dir = "../../../../shared/corpus"
-	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no corpus: set GATEPOST_CORPUS")
-		}
-		t.Skip("no corpus: set GATEPOST_CORPUS")
-	}
-	return filepath.Join(dir, name)
-}
 
 // A vector is one file of dgc-testdata.
 type vector struct {
@@ -58,7 +42,7 @@ var exceptions = map[string]string{
 
 // The EU's vectors: those that are to verify do, the others do not, and whoever signed is all that is trusted.
 func TestCorpus(t *testing.T) {
-	root := corpus(t, "dgc-testdata")
+	root := corpustest.Path(t, "dgc-testdata")
 	read, right := 0, 0
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || filepath.Ext(path) != ".json" {
@@ -106,10 +90,7 @@ func TestCorpus(t *testing.T) {
 // The Vietnamese passport's sample is read, and the Ministry's production certificate can be trusted; it has not signed the
 // sample, so that is not verified.
 func TestVietnam(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(corpus(t, "vietnam"), "VAC_VN.hc1.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := corpustest.Read(t, "vietnam", "VAC_VN.hc1.txt")
 	msg, detail := unwrap(strings.TrimPrefix(strings.TrimRight(string(text), "\r\n"), Prefix))
 	if detail != "" {
 		t.Fatal(detail)
@@ -121,10 +102,7 @@ func TestVietnam(t *testing.T) {
 	if year := c.Proof.Expires.Year(); year != 2025 {
 		t.Errorf("it expires in %d", year)
 	}
-	file, err := os.ReadFile(filepath.Join(corpus(t, "vietnam"), "VN_production_DSC_ZtJVElOdWm0.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := corpustest.Read(t, "vietnam", "VN_production_DSC_ZtJVElOdWm0.pem")
 	block, _ := pem.Decode(file)
 	if block == nil {
 		t.Fatal("no PEM")

@@ -3,47 +3,24 @@ package shc
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"gatepost/scanner/corpustest"
 	"gatepost/scanner/credential/claim"
 	"gatepost/scanner/credential/trust"
 )
 
-const exampleSite = "https://spec.smarthealth.cards/examples/issuer"
-
-// corpus returns the folder of others' cards: GATEPOST_CORPUS, or shared/corpus beside the checkout.
-func corpus(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("GATEPOST_CORPUS")
-	if dir == "" {
-		dir = "../../../../shared/corpus"
-	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no corpus: set GATEPOST_CORPUS")
-		}
-		t.Skip("no corpus: set GATEPOST_CORPUS")
-	}
-	return filepath.Join(dir, "smart-health-cards")
-}
-
-func read1(t *testing.T, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+const (
+	exampleSite = "https://spec.smarthealth.cards/examples/issuer"
+	testdata    = "smart-health-cards/testdata"
+)
 
 // exampleTrust is the example issuer's keys.
 func exampleTrust(t *testing.T) claim.Trust {
 	t.Helper()
-	issuers, refused, err := trust.Read(read1(t, filepath.Join(corpus(t), "jwks/spec.smarthealth.cards-examples-issuer.jwks.json")), exampleSite)
+	issuers, refused, err := trust.Read(corpustest.Read(t, "smart-health-cards/jwks/spec.smarthealth.cards-examples-issuer.jwks.json"), exampleSite)
 	if err != nil || len(issuers) != 2 || len(refused) != 0 {
 		t.Fatalf("%d issuers, %v, %v", len(issuers), refused, err)
 	}
@@ -61,9 +38,9 @@ func digits(token string) string {
 }
 
 // cards returns what a file shows a gate: the codes of a token, of a file's tokens, or the code that it holds.
-func cards(t *testing.T, path string) (codes []string) {
-	raw := string(read1(t, path))
-	switch name := filepath.Base(path); {
+func cards(t *testing.T, name string) (codes []string) {
+	raw := string(corpustest.Read(t, testdata, name))
+	switch {
 	case strings.HasSuffix(name, ".smart-health-card") || strings.HasSuffix(name, ".wrong-extension"):
 		var file struct {
 			Cards []string `json:"verifiableCredential"`
@@ -122,7 +99,7 @@ var wanted = map[string]string{
 // The specification's own cards: the good ones verify, and each broken one is refused for what is broken. Those that are not in
 // the table have codes of which a card may not have so many, or such long ones.
 func TestCorpus(t *testing.T) {
-	keys, dir := exampleTrust(t), filepath.Join(corpus(t), "testdata")
+	keys, dir := exampleTrust(t), corpustest.Path(t, testdata)
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +114,7 @@ func TestCorpus(t *testing.T) {
 		if strings.Contains(name, "qr_chunk_too") && strings.HasSuffix(name, ".txt") {
 			want, known = "malformed: one of several", true
 		}
-		codes := cards(t, filepath.Join(dir, f.Name()))
+		codes := cards(t, f.Name())
 		if strings.HasSuffix(name, "multi-jws-issues.smart-health-card") {
 			want, known, codes = "malformed: signed with \"\"", true, codes[:1] // the other is good
 		}
@@ -167,13 +144,12 @@ func TestCorpus(t *testing.T) {
 
 // Payloads that were never signed: what stands in them is judged before anybody's key is.
 func TestPayloads(t *testing.T) {
-	dir := filepath.Join(corpus(t), "testdata")
 	for name, want := range map[string]string{
 		"exp_milliseconds": "no time until which", "nbf_milliseconds": "no time from which", "missing-shc-vc-type": "no health card",
 		"expired": "", "nbf_not_yet_valid": "", "missing-covid-vc-type": "", "missing-imm-vc-type": "", "missing-coding": "", "optional-vc-type": "",
 		"pre-expired": "", "unknown-vc-types": "", "trailing_chars": "",
 	} {
-		_, _, err := read(read1(t, filepath.Join(dir, "test-example-00-b-jws-payload-expanded-"+name+".json")))
+		_, _, err := read(corpustest.Read(t, testdata, "test-example-00-b-jws-payload-expanded-"+name+".json"))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}
@@ -182,13 +158,12 @@ func TestPayloads(t *testing.T) {
 
 // The example's keys that are no key of an issuer are told, each for what is wrong.
 func TestKeys(t *testing.T) {
-	dir := filepath.Join(corpus(t), "testdata")
 	for name, want := range map[string]string{
 		"valid_key.json": "", "valid_keys.json": "", "valid_key_with_x5c.json": "",
 		"wrong_kid_key.json": "its kid is not its thumbprint", "wrong_alg_key.json": "signs with", "wrong_curve_key.json": "a key of kind",
 		"wrong_kty_key.json": "signs with", "wrong_use_key.json": "for the use",
 	} {
-		issuers, refused, err := trust.Read(read1(t, filepath.Join(dir, name)), exampleSite)
+		issuers, refused, err := trust.Read(corpustest.Read(t, testdata, name), exampleSite)
 		if want == "" && (err != nil || len(refused) > 0 || len(issuers) == 0) || want != "" && !strings.Contains(errors.Join(refused...).Error(), want) {
 			t.Errorf("%s: %d issuers, %v, %v", name, len(issuers), refused, err)
 		}
