@@ -29,6 +29,7 @@ type Kiosk struct {
 	Data   string `toml:"data"`
 	Policy string `toml:"policy"`
 	Enrol  bool   `toml:"enrol"`
+	File   string `toml:"enrolment"`
 	Venue  struct {
 		Name     string `toml:"name"`
 		Timezone string `toml:"timezone"`
@@ -102,6 +103,7 @@ schema = 1
 data = "gatekiosk-data"       # journal, memory and the device's key; paths are relative to this file
 policy = ""                   # a policy file; empty: take every family, ask the newest shipped form of each id below
 enrol = false                 # wait for an enrolment code (gatectl enrol) and let it say venue, hub, keys and network
+enrolment = ""                # text file that has such a code too, a part in each line: gatepost.txt on the card's first partition
 
 [venue]
 name = "Gatepost"
@@ -275,7 +277,7 @@ func Loopback(address string) bool {
 // resolve makes the paths relative to dir, the folder of the configuration's file.
 func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
-		&k.Data, &k.Policy, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuers, &k.Keys.Trust, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+		&k.Data, &k.Policy, &k.File, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuers, &k.Keys.Trust, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
 		&k.LAN.Tokens,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {

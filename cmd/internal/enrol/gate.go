@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"sync"
 
 	"gatepost/cmd/internal/guard"
@@ -15,6 +16,9 @@ import (
 
 // A Gate is a unit that waits for its enrolment. It is a guard.Gate that shows how far that has come, and nothing else.
 type Gate struct {
+	File string     // also has the enrolment, see Reader.File; "": none does
+	Port kiosk.Port // takes sticks with such a file; nil: there is none
+
 	lanes []kiosk.Lane
 	log   *slog.Logger
 
@@ -40,7 +44,17 @@ func (g *Gate) Run(ctx context.Context, store *Store, clock func() entry.Stamp) 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := NewReader(store, clock, stop)
+	if said, ok := r.File(g.File); ok {
+		g.change(func() { g.said = said })
+	}
 	var lanes sync.WaitGroup
+	if g.Port != nil {
+		lanes.Go(func() {
+			for ctx.Err() == nil {
+				g.stick(ctx, r)
+			}
+		})
+	}
 	for i, l := range g.lanes {
 		lanes.Go(func() {
 			supervise.Run(ctx, g.log, "lane "+l.Name, func(ctx context.Context) error { return g.work(ctx, i, r) }, func(err error) {
@@ -50,6 +64,26 @@ func (g *Gate) Run(ctx context.Context, store *Store, clock func() entry.Stamp) 
 	}
 	lanes.Wait()
 	<-ctx.Done() // lanes that have come to an end do not end the waiting
+}
+
+// stick reads one stick, from its insertion until it is pulled out.
+func (g *Gate) stick(ctx context.Context, r *Reader) {
+	dir, err := g.Port.Insert(ctx)
+	said := guard.Said{Face: guard.Stop, Words: guard.Text{VI: "USB: không có " + FileName, EN: "no " + FileName + " on the stick"}}
+	if err == nil {
+		if of, ok := r.File(filepath.Join(dir, FileName)); ok {
+			said = of
+		}
+		err = g.Port.Release()
+	}
+	if err != nil {
+		said = guard.Said{Face: guard.Broken, Words: guard.Text{VI: "Không đọc được USB", EN: "the stick is not read: " + err.Error()}}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	g.change(func() { g.said = said })
+	g.Port.Removed(ctx)
 }
 
 // work reads one lane.
