@@ -10,18 +10,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gatepost/cmd/internal/flash"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/storage/durable"
 )
 
-const flashHelp = `usage: gatectl flash -key FILE [-yes] [-large] IMAGE DISK…
+const flashHelp = `usage: gatectl flash -key FILE [-yes] [-large] [-venues FILE.csv] IMAGE DISK…
+       gatectl flash -key FILE [-yes] [-venues FILE.csv] -all IMAGE
        gatectl flash map -key FILE IMAGE
 
 Writes IMAGE (also packed as .xz or .zst) to one card or several at once, and reads it back. Only what the image uses is
 written: IMAGE.bmap beside it tells what that is, in the format of bmap-tools, and IMAGE.bmap.ed25519 who vouches for it (-key,
 the maker's public key). A card that is not whole does not start. Disks that are in use are refused.
+
+-all takes every card that is in a reader of this machine. -venues makes a gate of each: FILE.csv has a row a gate, and in its
+column "codes" the folder that "gatectl enrol" wrote. Each card gets the next row's enrolment, a label is printed for it, and
+FILE.csv.done remembers which rows are on a card.
 
 map writes IMAGE.bmap and IMAGE.bmap.ed25519 of an image that is not packed yet, with the maker's private key.
 Exit status: 0 every card is good, 1 not all, 2 usage.
@@ -36,6 +42,8 @@ type flashJob struct {
 	key        string
 	unsigned   bool
 	yes, large bool
+	all        bool
+	venues     string
 	image      string
 	disks      []string
 }
@@ -51,6 +59,8 @@ func flashCommand(ctx context.Context, e env, args []string) int {
 	fs.BoolVar(&j.unsigned, "unsigned", false, "take an image for which nobody vouches")
 	fs.BoolVar(&j.yes, "yes", false, "do not ask")
 	fs.BoolVar(&j.large, "large", false, "take disks of more than 256 GB too")
+	fs.BoolVar(&j.all, "all", false, "take all cards that are in readers")
+	fs.StringVar(&j.venues, "venues", "", "`FILE.csv` with a row a gate: each card becomes the next one")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
 	}
@@ -75,7 +85,9 @@ func (j *flashJob) fault(fs *flag.FlagSet, making bool) string {
 		return "map needs -key and one image"
 	case making:
 		return ""
-	case fs.NArg() < 2:
+	case j.all && fs.NArg() != 1:
+		return "-all needs an image, and no disk beside it"
+	case !j.all && fs.NArg() < 2:
 		return "an image and a disk such as /dev/sdb are needed"
 	case (j.key == "") == !j.unsigned:
 		return "-key, or else -unsigned, is needed"
@@ -159,7 +171,13 @@ func (j *flashJob) write(ctx context.Context, e env) error {
 		return fmt.Errorf("%s: %w", j.image, err)
 	}
 	defer image.Close()
-	cards, err := j.open(m.Size)
+	var venues []venue
+	if j.venues != "" {
+		if venues, err = readVenues(j.venues, time.Now()); err != nil {
+			return err
+		}
+	}
+	cards, err := j.open(e, m.Size)
 	defer func() {
 		for _, c := range cards {
 			c.Close()
@@ -168,17 +186,28 @@ func (j *flashJob) write(ctx context.Context, e env) error {
 	if err != nil {
 		return err
 	}
+	if j.venues != "" && len(venues) < len(cards) {
+		return fmt.Errorf("%d cards, and %s has %d rows that are on none yet", len(cards), j.venues, len(venues))
+	}
 	if !j.yes && !agreed(e, cards) {
 		return errors.New("nothing was written")
 	}
 	p := newProgress(e.err, cards)
 	faults := flash.Write(ctx, image, m, cards, p.step)
 	p.end()
+	if j.venues != "" {
+		enrolCards(e.out, j.venues, m, cards, venues, faults)
+	}
 	return report(e.out, cards, faults)
 }
 
-// open takes every disk, or none.
-func (j *flashJob) open(size int64) (cards []*flash.Card, err error) {
+// open takes every disk, or none. Of all that are in readers it leaves those alone that cannot be taken.
+func (j *flashJob) open(e env, size int64) (cards []*flash.Card, err error) {
+	if j.all {
+		if j.disks, err = flash.Readers("/sys"); err != nil {
+			return nil, err
+		}
+	}
 	var faults []error
 	for _, path := range j.disks {
 		c, err := flash.Open(filepath.Clean(path), size, j.large)
@@ -187,6 +216,14 @@ func (j *flashJob) open(size int64) (cards []*flash.Card, err error) {
 			continue
 		}
 		cards = append(cards, c)
+	}
+	if j.all {
+		for _, err := range faults {
+			fmt.Fprintf(e.err, "left alone: %v\n", err)
+		}
+		if faults = nil; len(cards) == 0 {
+			faults = []error{errors.New("no card in any reader that can be taken")}
+		}
 	}
 	return cards, errors.Join(faults...)
 }
