@@ -51,7 +51,7 @@ pictures: ## the README's and the guide's pictures, from the demo and a guard's 
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 	$(GO) test -count=1 -run TestGuardsDay ./cmd/gatekiosk -update
 
-prove: prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync ## every long proof
+prove: prove-camera prove-gpio prove-post prove-armv6 prove-scan prove-journal prove-sync ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
@@ -61,6 +61,9 @@ prove-gpio: ## the lamps on real GPIO lines (gpio-sim in an arm64 VM)
 
 prove-post: ## the guard's post: lamps, turnstile, screen, readers, battery's clock and watchdog, in an arm64 VM
 	buildroot/test/post.sh
+
+prove-armv6: ## the gate as it is built for a Zero W, under an emulated ARMv6
+	buildroot/test/armv6.sh
 
 prove-journal: ## the journal against kills, failing calls, power cuts, damage and planted bugs (N=2 twice as much, PARTS="cut kill")
 	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove -n $(or $(N),1) $(PARTS)
@@ -104,5 +107,5 @@ bench-flash: ## what writing a card takes beside bmaptool, on a loop device; wri
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-armv6 prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-flash clean
 .DEFAULT_GOAL := help
