@@ -83,7 +83,7 @@ func overlay(o *kiosk.Options, l order.Layer, orders *order.Keeper) {
 	}
 	if l.Trust != nil {
 		o.Trust.Declarers = l.Trust.Declarers
-		if l.Trust.Issuers != nil {
+		if !l.Trust.Made.IsZero() { // a whole bundle
 			o.Trust = *l.Trust
 		}
 	}

@@ -97,11 +97,11 @@ func verdict(v entry.Verdict, r entry.Reason) Decision { return Decision{Verdict
 // Decide judges what a person shows.
 //
 // A code that names nobody gets a look; a broken signature is refused, and so is on the way in who is barred. Then, in this
-// order: the same person in
-// the same direction within p.Duplicate of the last admission is a duplicate, which gets a look on the way in
-// and still a go on the way out (the caller says nothing at all in the first seconds, then "already in"; going
-// the other way in between makes it a new visit); going out is always admitted; the family must be one that
-// p takes; the person must be one of those who are expected, where p says who is; and where p asks for forms, a fresh declaration on one of them must be shown or remembered.
+// order: the same person in the same direction within p.Duplicate of the last admission is a duplicate, which gets a look on the
+// way in and still a go on the way out (the caller says nothing at all in the first seconds, then "already in"; going the other
+// way in between makes it a new visit); going out is always admitted; the family must be one that p takes; the person must be one
+// of those who are expected, where p says who is; and where p asks for forms, a fresh declaration on one of them must be shown or
+// remembered. Of signatures by keys that are too old only a refusing answer counts.
 //
 // Whoever would be admitted the same way as the last time, and later than a duplicate, is dealt with by p.Passback.
 func Decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) Decision {
@@ -150,6 +150,11 @@ func decide(c credential.Claims, past Past, p Policy, forms form.Set, m Moment) 
 	}
 	w := weigher{p, forms, m}
 	if c.Verified && w.stale() {
+		if c.Declaration != nil {
+			if d := w.declared(*c.Declaration, past); d.Forget {
+				return d
+			}
+		}
 		c.Verified = false
 		d := w.plain(c, past)
 		if d.Verdict == entry.Look {

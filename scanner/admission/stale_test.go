@@ -28,6 +28,7 @@ func TestStaleKeys(t *testing.T) {
 		"young":               {proof, admission.Past{}, p, made(in, 30*day), admit},
 		"old":                 {proof, admission.Past{}, p, made(in, 30*day+1), stale},
 		"old, declared":       {declared(nil), admission.Past{}, p, made(in, 31*day), stale},
+		"old, ill":            {declared(answers("ill")), until(noon.Add(time.Hour)), p, made(in, 31*day), want{verdict: entry.Refuse, reason: entry.ReasonRefusedAnswer, form: "shift/1", forget: true, question: "ill"}},
 		"old, at any age":     {proof, admission.Past{}, with(func(p *admission.Policy) { p.Doses = 2 }), made(in, 9999*day), admit},
 		"nobody says":         {proof, admission.Past{}, p, in, admit},
 		"old by no clock":     {proof, admission.Past{}, p, trusting(made(in, 31*day), entry.TrustNone), want{verdict: entry.Look, reason: entry.ReasonClock, form: "shift/2", ask: "shift/2"}},

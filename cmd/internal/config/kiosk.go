@@ -262,6 +262,9 @@ func (k *Kiosk) checkNetwork(doc *strict.Doc) {
 	if k.Forms.Dir != "" && k.Forms.Publisher == "" {
 		doc.Fault("forms.publisher", "without the publisher's public key no form can be checked")
 	}
+	if k.Keys.Trust != "" && k.Forms.Publisher == "" {
+		doc.Fault("keys.trust", "without forms.publisher, the publisher's public key, no trust bundle can be checked")
+	}
 	if _, _, err := net.SplitHostPort(k.Console.Listen); err != nil && k.Console.Listen != "" {
 		doc.Fault("console.listen", "%v", err)
 	}

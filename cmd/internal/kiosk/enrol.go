@@ -36,13 +36,21 @@ func (k *Kiosk) join(l *lane, texts []string) (rest []string) {
 			rest = append(rest, t)
 		case whole != "":
 			rest = append(rest, whole)
-		default:
+		case !k.judged(l): // a phone that shows its codes in turns begins anew beneath the verdict
 			k.say(l, guard.Said{Face: guard.Ask, Words: guard.Text{
 				VI: fmt.Sprintf("Đã đọc %d/%d mã: đưa mã tiếp theo", have, of), EN: fmt.Sprintf("%d of %d codes: show the next one", have, of),
 			}})
 		}
 	}
 	return rest
+}
+
+// judged reports whether a verdict stands at a lane.
+func (k *Kiosk) judged(l *lane) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.shown[l.Name]
+	return s != nil && s.Reason != ""
 }
 
 // say shows something on a lane's screen that is no verdict, unless that says that the gate is broken.

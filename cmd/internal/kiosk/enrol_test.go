@@ -53,6 +53,10 @@ func TestCardInSeveralCodes(t *testing.T) {
 	if texts := b.join(&lane{Lane: Lane{Name: "gate-2"}}, []string{"shc:/2/2/2909"}); len(texts) != 0 {
 		t.Errorf("of another lane %q is left", texts)
 	}
+	b.show(cardA)
+	if b.join(b.lane, []string{"shc:/1/2/5676"}); b.State().Shown[0].Reason == "" {
+		t.Error("a code hides the verdict that stands")
+	}
 	if texts := b.join(b.lane, []string{"shc:/2/2/2909"}); !slices.Equal(texts, []string{"eyJ6"}) {
 		t.Errorf("the whole card is %q", texts)
 	}

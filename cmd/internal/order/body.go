@@ -22,7 +22,7 @@ import (
 type Body struct {
 	Policy *admission.Policy
 	Form   *form.Form
-	Trust  *credential.Trust // of a list of declarers alone, the issuers are nil
+	Trust  *credential.Trust // of declarers alone it has no time at which it was made
 	Config *config.Remote
 	Update *Update
 	Roster *roster.Roster
