@@ -112,25 +112,24 @@ func proof(c credential.Claims) string {
 
 // wants says what the policy asks for.
 func (v *verifier) wants() string {
-	families := "any code"
+	wants := []string{"any code", "no form"}
 	if len(v.policy.Families) > 0 {
 		var names []string
 		for _, f := range v.policy.Families {
 			names = append(names, string(f))
 		}
-		families = strings.Join(names, ", ")
+		wants[0] = strings.Join(names, ", ")
 	}
-	forms := "no form"
 	if len(v.policy.Forms) > 0 {
-		forms = "a declaration on " + strings.Join(v.policy.Forms, " or ")
+		wants[1] = "a declaration on " + strings.Join(v.policy.Forms, " or ")
 	}
 	if len(v.policy.Expected) > 0 {
-		forms += "; on the roster " + strings.Join(v.policy.Expected, " or ")
+		wants = append(wants, "on the roster "+strings.Join(v.policy.Expected, " or "))
 	}
 	if len(v.policy.Barred) > 0 {
-		forms += "; not on the roster " + strings.Join(v.policy.Barred, " or ")
+		wants = append(wants, "not on the roster "+strings.Join(v.policy.Barred, " or "))
 	}
-	return families + "; " + forms
+	return strings.Join(wants, "; ")
 }
 
 func local(t time.Time, m admission.Moment) string {

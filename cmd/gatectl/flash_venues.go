@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,48 +31,42 @@ func (v venue) id() string { return hex.EncodeToString(v.ID[:]) }
 // readVenues reads a table whose column "codes" names the folders that gatectl enrol wrote, and returns those that are on no card
 // yet.
 func readVenues(table string, now time.Time) (venues []venue, err error) {
-	text, err := os.ReadFile(table)
+	rows, err := readTable(table)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff")))).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", table, err)
-	}
-	if len(rows) == 0 || !slices.Contains(rows[0], "codes") {
-		return nil, fmt.Errorf("%s: no column \"codes\", which names the folder of each gate's codes", table)
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("%s: no gate in it: the first line names the columns, \"codes\" among them", table)
 	}
 	done, err := os.ReadFile(table + doneSuffix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	var faults []error
 	used := strings.Fields(string(done))
-	for i, row := range rows[1:] {
-		v, err := readVenue(filepath.Join(filepath.Dir(table), row[slices.Index(rows[0], "codes")]), now)
-		if err == nil && slices.ContainsFunc(venues, func(o venue) bool { return o.ID == v.ID }) {
-			err = errors.New("the codes of a row before it")
+	seen := map[string]int{} // the line, by id
+	var faults []error
+	for _, row := range rows {
+		v, err := readVenue(filepath.Dir(table), row.columns["codes"], now)
+		if line, twice := seen[v.id()]; err == nil && twice {
+			err = fmt.Errorf("the codes of line %d", line)
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s, row %d: %w", table, i+1, err))
+			faults = append(faults, fmt.Errorf("%s, line %d: %w", table, row.line, err))
 			continue
 		}
-		if !slices.Contains(used, v.id()) {
+		if seen[v.id()] = row.line; !slices.Contains(used, v.id()) {
 			venues = append(venues, v)
 		}
 	}
 	return venues, errors.Join(faults...)
 }
 
-// readVenue reads a folder of codes; dir may also be the file of text itself.
-func readVenue(dir string, now time.Time) (v venue, err error) {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		dir = filepath.Join(dir, "parts.txt")
+// readVenue reads a folder of codes, its name as it stands in a table in dir.
+func readVenue(dir, codes string, now time.Time) (v venue, err error) {
+	if codes == "" {
+		return v, errors.New("no folder in the column \"codes\"")
 	}
-	if v.text, err = os.ReadFile(dir); err != nil {
-		return v, err
-	}
-	raw, err := readParts([]string{dir})
+	raw, err := readParts([]string{filepath.Join(dir, codes, "parts.txt")})
 	if err != nil {
 		return v, err
 	}
@@ -84,6 +76,7 @@ func readVenue(dir string, now time.Time) (v venue, err error) {
 	if !now.Before(v.Expires) {
 		return v, fmt.Errorf("the codes have expired at %s: make new ones", v.Expires.Format(time.RFC3339))
 	}
+	v.text = []byte(strings.Join(wire.EnrolmentParts(raw), "\n") + "\n")
 	return v, nil
 }
 

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -25,9 +22,6 @@ health certificate by name and whole date of birth. The roster holds hashes alon
 -name NAME", and name it in the policy as expected or barred.
 
 `
-
-// maxTable is the most bytes of a table.
-const maxTable = 16 << 20
 
 func rosterCommand(ctx context.Context, e env, args []string) int {
 	fs := newFlags("roster", rosterHelp)
@@ -49,118 +43,73 @@ func rosterCommand(ctx context.Context, e env, args []string) int {
 }
 
 func buildRoster(ctx context.Context, e env, out, table string) error {
-	f, err := os.Open(table)
+	people, keys, err := keysIn(table)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	people, keys, err := readTable(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", table, err)
-	}
-	var raw []byte
-	built, told := make(chan error, 1), make(chan struct{}, roster.MaxKeys)
-	go func() { // ends with the keys: some minutes at most, or with the program
-		var err error
-		raw, err = roster.Build(keys, func() { told <- struct{}{} })
-		built <- err
-	}()
-	for done, tick := 0, time.NewTicker(time.Second); ; {
-		select {
-		case <-told:
-			done++
-		case <-tick.C:
+	done, told := 0, time.Now()
+	raw, err := roster.Build(keys, func() error { // a list of ten thousand people takes a minute
+		if done++; time.Since(told) > time.Second {
+			told = time.Now()
 			fmt.Fprintf(e.err, "%d of %d keys\n", done, len(keys))
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-built:
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(out, raw, 0o644); err != nil {
-				return err
-			}
-			fmt.Fprintf(e.out, "%s: %d people by %d keys, %d bytes\n", out, people, len(keys), len(raw))
-			return nil
 		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
 	}
+	if err := os.WriteFile(out, raw, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "%s: %d people by %d keys, %d bytes\n", out, people, len(keys), len(raw))
+	return nil
 }
 
-// readTable returns the keys of a table's people. Its errors name the line, and nothing of a person.
-func readTable(r io.Reader) (people int, keys []string, err error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxTable+1))
+// keysIn returns the keys of a table's people. Its errors name the line, and nothing of a person.
+func keysIn(table string) (people int, keys []string, err error) {
+	rows, err := readTable(table)
 	if err != nil {
 		return 0, nil, err
 	}
-	if len(text) > maxTable {
-		return 0, nil, fmt.Errorf("exceeds %d bytes", maxTable)
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // as spreadsheets begin
-	table := csv.NewReader(bytes.NewReader(text))
-	if head, _, _ := bytes.Cut(text, []byte("\n")); bytes.Contains(head, []byte(";")) {
-		table.Comma = ';' // as spreadsheets write where the comma is the decimal one
-	}
 	var faults []error
-	var head []string
-	for {
-		row, err := table.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for _, row := range rows {
+		of, err := keysOf(row.columns)
 		if err != nil {
-			return 0, nil, err
+			faults = append(faults, fmt.Errorf("%s, line %d: %w", table, row.line, err))
 		}
-		if head == nil {
-			head = row
-			continue
-		}
-		line, _ := table.FieldPos(0)
-		of, err := keysOf(head, row)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("line %d: %w", line, err))
-			continue
-		}
-		people++
 		keys = append(keys, of...)
 	}
-	if len(faults) == 0 && people == 0 {
-		faults = append(faults, errors.New("nobody in it: the first line names the columns, such as number,name,birth"))
+	if len(rows) == 0 {
+		faults = append(faults, fmt.Errorf("%s: nobody in it: the first line names the columns, such as number,name,birth", table))
 	}
-	return people, keys, errors.Join(faults...)
+	return len(rows), keys, errors.Join(faults...)
 }
 
 // keysOf returns the keys by which a gate recognises the person of one row.
-func keysOf(head, row []string) (keys []string, err error) {
-	var p credential.Person
-	bhyt := ""
-	for i, column := range head {
-		value := strings.TrimSpace(row[i])
-		ok := true
-		switch strings.ToLower(strings.TrimSpace(column)) {
-		case "number":
-			p.Number, ok = value, value == "" || len(value) == 12 && claim.Digits(value)
-		case "qid":
-			p.QID, ok = value, value == "" || claim.Digits(value)
-		case "bhyt":
-			bhyt = value
-		case "name":
-			if value != "" {
-				p.Name, ok = claim.Name(value)
-			}
-		case "birth":
-			if value != "" {
-				p.Birth, ok = claim.Birth(time.DateOnly, value)
-			}
-		}
-		if !ok {
-			return nil, fmt.Errorf("what stands under %q is none", column)
-		}
+func keysOf(row map[string]string) (keys []string, err error) {
+	p := credential.Person{Number: row["number"], QID: row["qid"], Name: row["name"], Birth: row["birth"]}
+	okName, okBirth := true, true
+	if p.Name != "" {
+		p.Name, okName = claim.Name(p.Name)
+	}
+	if p.Birth != "" {
+		p.Birth, okBirth = claim.Birth(time.DateOnly, p.Birth)
+	}
+	switch {
+	case p.Number != "" && (len(p.Number) != 12 || !claim.Digits(p.Number)):
+		return nil, errors.New(`what stands under "number" is none`)
+	case p.QID != "" && !claim.Digits(p.QID):
+		return nil, errors.New(`what stands under "qid" is none`)
+	case !okName:
+		return nil, errors.New(`what stands under "name" is none`)
+	case !okBirth:
+		return nil, errors.New(`what stands under "birth" is none`)
 	}
 	for _, c := range []credential.Claims{
 		{Family: credential.CCCD, Person: p},
 		{Family: credential.Personal, Person: p},
 		{Family: credential.HC1, Person: p},
-		{Family: credential.BHYT, Person: credential.Person{Number: bhyt}},
+		{Family: credential.BHYT, Person: credential.Person{Number: row["bhyt"]}},
 	} {
 		keys = append(keys, c.Keys()...)
 	}

@@ -106,11 +106,7 @@ func buildTrust(e env, keyFile, out string, declarers, sources []string) error {
 }
 
 func showTrust(w io.Writer, publisher, file string) error {
-	pub, err := keyfile.Public(publisher)
-	if err != nil {
-		return err
-	}
-	t, err := keyfile.Trust(file, pub)
+	t, err := keyfile.Trust(file, publisher)
 	if err != nil {
 		return err
 	}

@@ -103,11 +103,7 @@ func (v *verifier) load(e env) (err error) {
 		}
 	}
 	if bundle := v.files.bundle; bundle != "" {
-		publisher, err := keyfile.Public(v.files.publisher)
-		if err != nil {
-			return err
-		}
-		t, err := keyfile.Trust(bundle, publisher)
+		t, err := keyfile.Trust(bundle, v.files.publisher)
 		if err != nil {
 			return err
 		}

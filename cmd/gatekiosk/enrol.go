@@ -92,7 +92,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	}
 	if _, ok := store.Current(); ok { // a later one; a unit that waits shows what it reads
 		r := enrol.NewReader(store, func() entry.Stamp { return entry.Stamp{Wall: time.Now()} }, func() {})
-		if said, ok := r.File(c.File); ok && said.Face != guard.Ask { // which says that the gate has it already
+		if said, ok := r.File(c.Enrolment); ok && said.Face != guard.Ask { // which says that the gate has it already
 			log.Info("enrolment's file", "says", said.Words.EN)
 		}
 	}
@@ -144,7 +144,7 @@ func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.L
 	}
 	defer page.close()
 	gate := enrol.NewGate(lanes, log)
-	gate.File, gate.Port = c.File, kiosk.NewUSB(filepath.Join(c.Data, "stick"))
+	gate.File, gate.Port = c.Enrolment, kiosk.NewUSB(filepath.Join(c.Data, "stick"))
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

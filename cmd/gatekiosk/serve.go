@@ -160,11 +160,7 @@ func configure(o *kiosk.Options, c *config.Kiosk, s *kiosk.Simulator) error {
 		}
 	}
 	if c.Keys.Trust != "" {
-		publisher, err := keyfile.Public(c.Forms.Publisher)
-		if err != nil {
-			return fmt.Errorf("trust bundle's publisher: %w", err)
-		}
-		t, err := keyfile.Trust(c.Keys.Trust, publisher)
+		t, err := keyfile.Trust(c.Keys.Trust, c.Forms.Publisher)
 		if err != nil {
 			return err
 		}

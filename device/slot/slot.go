@@ -110,6 +110,9 @@ func open(board Board, raw []byte, now Image, write func([]byte) error) (*Machin
 	if !m.trial {
 		next.Newest = max(next.Newest, now.Version)
 	}
+	if next == m.s {
+		return m, nil // a start wears no card
+	}
 	return m, m.keep(next)
 }
 
@@ -125,7 +128,7 @@ func (m *Machine) Prepare(i Image) (Slot, error) {
 	switch {
 	case m.trial:
 		return to, errors.New("this system has not proved itself yet")
-	case i.Version <= max(m.s.Newest, m.s.Images[m.self].Version):
+	case i.Version <= m.s.Newest: // which this system's is at the most
 		return to, fmt.Errorf("version %d: %w, %d", i.Version, ErrOlder, m.s.Newest)
 	case i.Writes > m.s.Images[m.self].Reads:
 		return to, fmt.Errorf("version %d: %w", i.Version, ErrJournal)

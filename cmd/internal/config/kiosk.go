@@ -25,12 +25,12 @@ var turn = regexp.MustCompile(`^([01]\d|2[0-3]):[0-5]\d (in|out)$`)
 // Kiosk is the configuration of a gatekiosk. ParseKiosk leaves paths as written, LoadKiosk makes them
 // relative to the file.
 type Kiosk struct {
-	Schema int    `toml:"schema"`
-	Data   string `toml:"data"`
-	Policy string `toml:"policy"`
-	Enrol  bool   `toml:"enrol"`
-	File   string `toml:"enrolment"`
-	Venue  struct {
+	Schema    int    `toml:"schema"`
+	Data      string `toml:"data"`
+	Policy    string `toml:"policy"`
+	Enrol     bool   `toml:"enrol"`
+	Enrolment string `toml:"enrolment"`
+	Venue     struct {
 		Name     string `toml:"name"`
 		Timezone string `toml:"timezone"`
 		Retain   string `toml:"retain"`
@@ -280,7 +280,7 @@ func Loopback(address string) bool {
 // resolve makes the paths relative to dir, the folder of the configuration's file.
 func (k *Kiosk) resolve(dir string) {
 	for _, p := range []*string{
-		&k.Data, &k.Policy, &k.File, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuers, &k.Keys.Trust, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
+		&k.Data, &k.Policy, &k.Enrolment, &k.Keys.Device, &k.Keys.Authority, &k.Keys.Declarers, &k.Keys.Issuers, &k.Keys.Trust, &k.Keys.Issuer, &k.Forms.Dir, &k.Forms.Publisher, &k.Uplink.CA, &k.Uplink.ReceiptKey,
 		&k.LAN.Tokens,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {

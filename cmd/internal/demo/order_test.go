@@ -14,6 +14,8 @@ import (
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
+	"gatepost/scanner/admission/roster"
+	"gatepost/scanner/credential"
 	"gatepost/storage/entry"
 	"gatepost/storage/journal"
 	"gatepost/sync/uplink"
@@ -128,6 +130,7 @@ func TestOrders(t *testing.T) {
 		t.Errorf("under the order: %v", v)
 	}
 
+	i.bars(lan)
 	if _, had := i.kept().Slots["config"]; had {
 		t.Error("a forged order is remembered")
 	}
@@ -137,7 +140,7 @@ func TestOrders(t *testing.T) {
 	d.kiosk.Kill()
 	d.must(t, d.kiosk.Start())
 	i.await("the way back", func(k kept) bool {
-		return k.Trial == nil && k.Slots["config"].Current == 0 && k.Slots["config"].Had == 1 && k.Slots["policy"].Current == 1
+		return k.Trial == nil && k.Slots["config"].Current == 0 && k.Slots["config"].Had == 1 && k.Slots["policy"].Current == 2
 	})
 	d.must(t, await(t.Context(), time.Minute, "the hub", func() bool {
 		s, err := d.state()
@@ -148,11 +151,37 @@ func TestOrders(t *testing.T) {
 	}
 	d.must(t, await(t.Context(), time.Minute, "the last receipt", d.settled))
 	d.kiosk.Stop()
-	if k := i.kept(); k.Slots["config"].Had != 1 || k.Slots["config"].Current != 0 || k.Slots["policy"].Had != 1 {
+	if k := i.kept(); k.Slots["config"].Had != 1 || k.Slots["config"].Current != 0 || k.Slots["policy"].Had != 2 {
 		t.Errorf("in the end: %+v", k)
 	}
 	if n := i.faults("order config 1 is taken back"); n < 1 || n > 2 { // a kill may record it twice
 		t.Errorf("%d faults are recorded", n)
+	}
+}
+
+// bars sends a policy that bars who is on a roster, and then the roster with that person: it decides from then on, and the gate
+// does not begin anew for it.
+func (i *issuer) bars(p person) {
+	i.t.Helper()
+	i.put("policy", wire.Order{Kind: wire.OrderPolicy, Serial: 2, Areas: []string{"Mê Linh"}, Body: []byte("schema = 1\n[policy]\nunprovable = \"refuse\"\nbarred = [\"banned\"]\n")}, nil)
+	missing := func() bool {
+		s, err := i.state()
+		return err == nil && slices.ContainsFunc(s.Faults, func(f string) bool { return strings.Contains(f, "not here yet: banned") })
+	}
+	i.must(i.t, await(i.t.Context(), time.Minute, "the policy's roster to be missed", missing))
+	i.await("that policy to stand", func(k kept) bool { return k.Slots["policy"].Current == 2 && k.Trial == nil })
+	raw, err := roster.Build(credential.Parse(p.card(), credential.Trust{}).Keys(), nil)
+	i.must(i.t, err)
+	i.put("banned", wire.Order{Kind: wire.OrderRoster, Name: "banned", Serial: 1, Body: raw}, nil)
+	i.await("the roster", func(k kept) bool { return k.Slots["roster/banned"].Current == 1 })
+	i.must(i.t, await(i.t.Context(), time.Minute, "the roster at the gate", func() bool { return !missing() }))
+	if v := i.verdict(p); v != entry.Refuse {
+		i.t.Errorf("who is barred: %v", v)
+	}
+	s, err := i.state()
+	i.must(i.t, err)
+	if s.Recent[0].Reason != entry.ReasonBarred {
+		i.t.Errorf("refused for %s", s.Recent[0].Reason)
 	}
 }
 

@@ -1,7 +1,6 @@
 package keyfile
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -57,8 +56,12 @@ func IssuersFile(path, site string) (issuers []claim.Issuer, refused []error, er
 	return issuers, refused, nil
 }
 
-// Trust reads a trust bundle that the publisher has signed in the file beside it.
-func Trust(path string, publisher ed25519.PublicKey) (t claim.Trust, err error) {
+// Trust reads a trust bundle that has its signature in the file beside it, under the publisher's key in another file.
+func Trust(path, publisherFile string) (t claim.Trust, err error) {
+	publisher, err := Public(publisherFile)
+	if err != nil {
+		return t, fmt.Errorf("trust bundle's publisher: %w", err)
+	}
 	text, err := readMost(path, trust.MaxBundle)
 	if err != nil {
 		return t, err

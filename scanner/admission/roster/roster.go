@@ -47,8 +47,9 @@ type file struct {
 	Hashes  []byte
 }
 
-// Build returns the bytes of a roster with these keys, under a new salt. done, which may be nil, is told after each key.
-func Build(keys []string, done func()) ([]byte, error) {
+// Build returns the bytes of a roster with these keys, under a new salt. each, which may be nil, is called before every key, and
+// its error ends the work.
+func Build(keys []string, each func() error) ([]byte, error) {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("roster: %d keys, where 1 to %d are wanted: split the list", len(keys), MaxKeys)
@@ -57,12 +58,14 @@ func Build(keys []string, done func()) ([]byte, error) {
 	rand.Read(r.salt) // never fails
 	hashes := make([][]byte, len(keys))
 	for i, key := range keys {
+		if each != nil {
+			if err := each(); err != nil {
+				return nil, err
+			}
+		}
 		var err error
 		if hashes[i], err = r.hash(key); err != nil {
 			return nil, fmt.Errorf("roster: %w", err)
-		}
-		if done != nil {
-			done()
 		}
 	}
 	slices.SortFunc(hashes, bytes.Compare)

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ func TestRoster(t *testing.T) {
 		keys = append(keys, fmt.Sprintf("id:%012d", i*7))
 	}
 	told := 0
-	raw, err := Build(slices.Concat(keys, keys[:3]), func() { told++ })
+	raw, err := Build(slices.Concat(keys, keys[:3]), func() error { told++; return nil })
 	if err != nil || told != len(keys) {
 		t.Fatalf("%v, told of %d", err, told)
 	}
@@ -37,6 +38,10 @@ func TestRoster(t *testing.T) {
 	}
 	if strings.Contains(string(raw), "0000000") {
 		t.Error("a number can be read")
+	}
+	over := errors.New("over")
+	if _, err := Build(keys, func() error { return over }); !errors.Is(err, over) {
+		t.Errorf("called off: %v", err)
 	}
 	again, err := Build(keys, nil)
 	if err != nil || string(again) == string(raw) {

@@ -9,6 +9,7 @@
 package shc
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -167,8 +168,8 @@ func verify(token string, trust claim.Trust) (c claim.Claims, r entry.Reason, er
 	if err != nil {
 		return c, entry.ReasonMalformed, err
 	}
-	named := slices.IndexFunc(trust.Issuers, func(i claim.Issuer) bool { return i.Site != "" && string(i.ID) == string(kid) })
-	if named < 0 || trust.Issuers[named].Site != site {
+	named := slices.IndexFunc(trust.Issuers, func(i claim.Issuer) bool { return i.Site != "" && i.Site == site && bytes.Equal(i.ID, kid) })
+	if named < 0 {
 		return c, entry.ReasonSigner, fmt.Errorf("kid %x is no trusted issuer's at that address", kid[:8])
 	}
 	i := trust.Issuers[named]

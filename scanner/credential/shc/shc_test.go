@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,7 @@ func TestRefused(t *testing.T) {
 	elsewhere.Issuers[0].Site += "/other"
 	tests := s.trust()
 	tests.Issuers[0].Uses = []claim.Use{claim.UseTest}
+	both := claim.Trust{Issuers: append(slices.Clone(elsewhere.Issuers), s.trust().Issuers...)}
 	otherKind := s.trust()
 	otherKind.Issuers[0].Site = "" // of a certificate
 	for name, test := range map[string]struct {
@@ -163,6 +165,7 @@ func TestRefused(t *testing.T) {
 		"good":                    {token, s.trust(), "", ""},
 		"nobody trusted":          {token, claim.Trust{}, entry.ReasonSigner, "no trusted issuer's"},
 		"another address":         {token, elsewhere, entry.ReasonSigner, "no trusted issuer's"},
+		"one key, two addresses":  {token, both, "", ""},
 		"a key of certificates":   {token, otherKind, entry.ReasonSigner, "no trusted issuer's"},
 		"a key for tests":         {token, tests, entry.ReasonSigner, "not for this kind"},
 		"another's signature":     {other.sign(t, deflate(t, good)), s.trust(), entry.ReasonSignature, "does not fit"},

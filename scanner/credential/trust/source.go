@@ -73,14 +73,20 @@ type reader struct {
 	refused []error
 }
 
+// take takes a key, once: one that is there under another name, or another one under the same name, is a key of its own.
 func (r *reader) take(i claim.Issuer, err error) {
 	if err == nil && r.site != "" {
 		i, err = atSite(i, r.site)
 	}
-	switch same := func(o claim.Issuer) bool { return bytes.Equal(o.ID, i.ID) && o.Site == i.Site }; {
-	case err != nil:
+	if err != nil {
 		r.refused = append(r.refused, err)
-	case len(i.ID) == 0 || !slices.ContainsFunc(r.issuers, same):
+		return
+	}
+	same := func(o claim.Issuer) bool {
+		k, ok := o.Key.(interface{ Equal(crypto.PublicKey) bool })
+		return ok && k.Equal(i.Key) && bytes.Equal(o.ID, i.ID)
+	}
+	if !slices.ContainsFunc(r.issuers, same) {
 		r.issuers = append(r.issuers, i)
 	}
 }
@@ -118,12 +124,11 @@ func (r *reader) walk(v any, name string) {
 				name = s
 			}
 		}
-		if is, err := key(v, name, r.site); is {
-			i, e := err()
-			if e != nil {
-				e = fmt.Errorf("key %.50q: %w", name, e)
+		if i, is, err := key(v, name, r.site); is {
+			if err != nil {
+				err = fmt.Errorf("key %.50q: %w", name, err)
 			}
-			r.take(i, e)
+			r.take(i, err)
 			return
 		}
 		for _, field := range slices.Sorted(maps.Keys(v)) {
@@ -142,22 +147,25 @@ func (r *reader) walk(v any, name string) {
 	}
 }
 
-// key reports whether an object is a key, and how to read it.
-func key(o map[string]any, name, site string) (is bool, read func() (claim.Issuer, error)) {
+// key reads an object that is a key; is says whether it is one.
+func key(o map[string]any, name, site string) (i claim.Issuer, is bool, err error) {
 	for _, field := range []string{"rawData", "certificate", "cert"} {
 		if der := base64of(str(o, field)); der != nil {
-			return true, func() (claim.Issuer, error) { return certificate(der) }
+			i, err = certificate(der)
+			return i, true, err
 		}
 	}
 	if str(o, "kty") != "" {
-		return true, func() (claim.Issuer, error) { return jwk(o, name, site) }
+		i, err = jwk(o, name, site)
+		return i, true, err
 	}
 	for _, field := range []string{"subjectPk", "subjectPublicKeyInfo", "publicKey"} {
 		if der := base64of(str(o, field)); der != nil {
-			return true, func() (claim.Issuer, error) { return bare(der, base64of(name), usesOf(o["keyUsage"])) }
+			i, err = bare(der, base64of(name), usesOf(o["keyUsage"]))
+			return i, true, err
 		}
 	}
-	return false, nil
+	return i, false, nil
 }
 
 // certificate reads one. A list may also have a bare key where others have that.

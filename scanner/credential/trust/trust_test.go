@@ -91,6 +91,15 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A kid may name several keys: each counts, and one that comes twice counts once.
+func TestOneKidOfTwoKeys(t *testing.T) {
+	a, b := std(spki(t, newKey(t, elliptic.P256()).Public())), std(spki(t, newKey(t, elliptic.P256()).Public()))
+	issuers, refused, err := Read(fmt.Appendf(nil, `{"eu_keys":{"AAECAwQFBgc=":[{"subjectPk":%q},{"subjectPk":%q},{"subjectPk":%q}]}}`, a, b, a), "")
+	if err != nil || len(refused) > 0 || len(issuers) != 2 || !bytes.Equal(issuers[0].ID, issuers[1].ID) {
+		t.Errorf("%d keys, %v, %v", len(issuers), refused, err)
+	}
+}
+
 func TestRSA(t *testing.T) {
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
