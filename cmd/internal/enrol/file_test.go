@@ -101,9 +101,13 @@ func TestGateReadsFiles(t *testing.T) {
 	go func() { g.Run(t.Context(), s, clockAt(noon, entry.TrustNone)); close(done) }()
 	said := func(want string) {
 		t.Helper()
-		for !strings.Contains(g.State().Enrol.Words.EN, want) {
+		for {
+			changed := g.Changed() // before the look: what comes after it is not missed
+			if strings.Contains(g.State().Enrol.Words.EN, want) {
+				return
+			}
 			select {
-			case <-g.Changed():
+			case <-changed:
 			case <-time.After(10 * time.Second):
 				t.Fatalf("%q, want %q", g.State().Enrol.Words.EN, want)
 			}
