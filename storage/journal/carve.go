@@ -57,7 +57,7 @@ func readAll(path string) ([]byte, error) {
 	raw := make([]byte, min(info.Size(), 4*fileSize))
 	for at := 0; at < len(raw); at += pageSize {
 		block := raw[at:min(at+pageSize, len(raw))]
-		if _, err := f.ReadAt(block, int64(at)); err != nil && err != io.EOF {
+		if _, err := (patient{f}).ReadAt(block, int64(at)); err != nil && err != io.EOF {
 			clear(block)
 		}
 	}

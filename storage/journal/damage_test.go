@@ -7,11 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -364,6 +366,36 @@ func TestDamageWhileRunning(t *testing.T) {
 		j.Close()
 		if r, err := Check(dir, hubPub); err != nil || len(r.Damage) > 0 || r.Lost != 1 {
 			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+// A flaky reader fails so many times at each place.
+type flaky struct {
+	r     io.ReaderAt
+	times int
+	met   map[int64]int
+}
+
+func (f *flaky) ReadAt(b []byte, at int64) (int, error) {
+	if f.met[at]++; f.met[at] <= f.times {
+		return 0, syscall.EIO
+	}
+	return f.r.ReadAt(b, at)
+}
+
+// What can be read at all is no damage.
+func TestPassingFault(t *testing.T) {
+	s := newSample(t)
+	for name, raw := range s.files {
+		for times, want := range map[int]bool{1: true, 4: true, 1 << 30: false} {
+			m, torn, err := readMetas(&flaky{bytes.NewReader(raw), times, map[int64]int{}}, int64(len(raw)))
+			if err == nil && torn == "" {
+				_, err = m.from(0, nothing)
+			}
+			if (err == nil && torn == "") != want {
+				t.Errorf("%s, %d times: %s, %v", name, times, torn, err)
+			}
 		}
 	}
 }

@@ -50,6 +50,7 @@ func newestImage(r io.ReaderAt, size int64) (m image, err error) {
 }
 
 func readMetas(r io.ReaderAt, size int64) (m image, torn string, err error) {
+	r = patient{r}
 	valid := 0
 	for id := range uint64(2) {
 		next, err := readMeta(r, id)
@@ -72,6 +73,20 @@ func readMetas(r io.ReaderAt, size int64) (m image, torn string, err error) {
 	m.used = make([]bool, m.pages)
 	m.used[0], m.used[1] = true, true
 	return m, torn, nil
+}
+
+// A patient reader reads again what fails: a bad contact or a busy USB bridge fails once, a bad sector always. Entries
+// are given up for the second alone.
+type patient struct{ io.ReaderAt }
+
+func (p patient) ReadAt(b []byte, at int64) (n int, err error) {
+	const tries = 5
+	for range tries {
+		if n, err = p.ReaderAt.ReadAt(b, at); err == nil || errors.Is(err, io.EOF) {
+			break
+		}
+	}
+	return n, err
 }
 
 func readMeta(r io.ReaderAt, id uint64) (m image, err error) {

@@ -35,8 +35,11 @@ func (f failing) String() string {
 	return fmt.Sprintf("%s at %s number %d to %d of %s", f.errno, f.name, f.number, f.to, f.path)
 }
 
-// lasting is how many calls in a row a lasting fault lets fail.
-const lasting = 12
+// How many calls in a row a fault lets fail that lasts; and one of reading that passes, which must cost nothing.
+const (
+	lasting = 12
+	passing = 2
+)
 
 // fault learns which calls a journal makes on its files, and lets each of them fail, each in a child of its own.
 func fault(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
@@ -83,8 +86,8 @@ func fault(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
 	return t, f.coverage(calls, len(plan))
 }
 
-// list makes the faults out of the calls: each of them and each error that it can have, and a fault that lasts for
-// each file.
+// list makes the faults out of the calls: each of them and each error that it can have, and for each
+// file a fault that lasts.
 func list(calls []call) (plan []failing) {
 	seen := map[failing]bool{}
 	for _, c := range calls {
@@ -100,8 +103,11 @@ func list(calls []call) (plan []failing) {
 			}
 			seen[x] = true
 			plan = append(plan, x)
-			if c.number == 1 && writes(c.name) {
+			switch {
+			case c.number == 1 && writes(c.name):
 				plan = append(plan, failing{c, lasting, errno})
+			case c.number == 1 && c.name == "pread64":
+				plan = append(plan, failing{c, passing, errno})
 			}
 		}
 	}
