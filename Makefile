@@ -51,7 +51,16 @@ pictures: ## the README's and the guide's pictures, from the demo and a guard's 
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 	$(GO) test -count=1 -run TestGuardsDay ./cmd/gatekiosk -update
 
-prove: prove-camera prove-gpio prove-post prove-armv6 prove-scan prove-journal prove-sync ## every long proof
+vm-image: ## the card's image for a virtual machine, in bin/vm: everything but the kernel as on a Pi
+	buildroot/test/image.sh $(CURDIR)/bin/vm
+
+image: ## the card's image for a Pi, in bin/image, with its parts and licences; BUILDROOT=DIR is a Buildroot 2026.08 with its download sites
+	@test -d "$(BUILDROOT)" || { echo "make image needs BUILDROOT=DIR, a Buildroot 2026.08"; exit 2; }
+	$(MAKE) -C $(BUILDROOT) BR2_EXTERNAL=$(CURDIR)/buildroot O=$(CURDIR)/bin/image gatepost_arm64_defconfig
+	$(MAKE) -C bin/image all legal-info
+	$(MAKE) -s -C bin/image show-info | $(BUILDROOT)/utils/generate-cyclonedx >bin/image/images/sbom.cdx.json
+
+prove: prove-camera prove-gpio prove-post prove-armv6 prove-image prove-scan prove-journal prove-sync ## every long proof
 
 prove-camera: ## a real V4L2 device (vivid in an arm64 VM) through the gate to a pull
 	buildroot/test/camera.sh
@@ -64,6 +73,9 @@ prove-post: ## the guard's post: lamps, turnstile, screen, readers, battery's cl
 
 prove-armv6: ## the gate as it is built for a Zero W, under an emulated ARMv6
 	buildroot/test/armv6.sh
+
+prove-image: ## the card's image in a machine: flashed, enrolled, people, 50 power cuts, a hub that is away (15 min; N=0 a quick look)
+	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove image -n $(or $(N),1) $(PARTS)
 
 prove-journal: ## the journal against kills, failing calls, power cuts, damage and planted bugs (N=2 twice as much, PARTS="cut kill")
 	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove -n $(or $(N),1) $(PARTS)
@@ -107,5 +119,5 @@ bench-flash: ## what writing a card takes beside bmaptool, on a loop device; wri
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-armv6 prove-scan prove-journal prove-sync bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-armv6 prove-image prove-scan prove-journal prove-sync vm-image image bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-flash clean
 .DEFAULT_GOAL := help

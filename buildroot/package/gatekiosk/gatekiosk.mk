@@ -25,11 +25,4 @@ define GATEKIOSK_INSTALL_TARGET_CMDS
 		cp -r $(call qstrip,$(BR2_PACKAGE_GATEKIOSK_KEYS))/. $(TARGET_DIR)/etc/gatepost)
 endef
 
-define GATEKIOSK_INSTALL_INIT_SYSV
-	$(INSTALL) -D -m 0755 $(BR2_EXTERNAL_GATEPOST_PATH)/package/gatekiosk/S90gatekiosk \
-		$(TARGET_DIR)/etc/init.d/S90gatekiosk
-	$(INSTALL) -D -m 0755 $(BR2_EXTERNAL_GATEPOST_PATH)/package/gatekiosk/keep-gatekiosk \
-		$(TARGET_DIR)/usr/sbin/keep-gatekiosk
-endef
-
 $(eval $(generic-package))

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdh"
+	"crypto/pbkdf2"
+	"crypto/sha1" // the standard's
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -62,6 +66,9 @@ func (s *Store) Apply(c *config.Kiosk) error {
 	if err := update(filepath.Join(s.dir, "network.toml"), text, 0o600); err != nil {
 		return err
 	}
+	if err := s.wifi(n.SSID, n.Passphrase); err != nil {
+		return err
+	}
 	c.Venue.Name, c.Venue.Timezone, c.Uplink.Hub, c.Uplink.CA = e.Venue, e.Zone, e.Hub, ""
 	if c.Uplink.Proxy = n.Proxy; n.Proxy != "" {
 		if c.Proxy, err = url.Parse(n.Proxy); err != nil {
@@ -70,6 +77,31 @@ func (s *Store) Apply(c *config.Kiosk) error {
 	}
 	c.Zone, err = time.LoadLocation(e.Zone)
 	return err
+}
+
+// wifi writes what wpa_supplicant reads, or takes it away. A name and a passphrase may have any character, so the one stands in
+// hexadecimal digits there, and the other as the key that IEEE 802.11i, H.4 makes of the two.
+func (s *Store) wifi(ssid, passphrase string) error {
+	path := filepath.Join(s.dir, "wifi.conf")
+	if ssid == "" {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	how := "key_mgmt=NONE"
+	switch len(passphrase) {
+	case 0:
+	case 64:
+		how = "psk=" + passphrase
+	default:
+		key, err := pbkdf2.Key(sha1.New, passphrase, []byte(ssid), 4096, 32)
+		if err != nil {
+			return fmt.Errorf("enrolment: Wi-Fi: %w", err)
+		}
+		how = fmt.Sprintf("psk=%x", key)
+	}
+	return update(path, fmt.Appendf(nil, "network={\n\tscan_ssid=1\n\tssid=%x\n\t%s\n}\n", ssid, how), 0o600)
 }
 
 // update writes a file durably unless it holds just that.

@@ -2,6 +2,9 @@ package enrol
 
 import (
 	"crypto/ed25519"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"gatepost/cmd/internal/config"
@@ -46,5 +49,25 @@ func TestEnrolmentOfAnotherIssuer(t *testing.T) {
 	s = open(t, dir, right.Public().(ed25519.PublicKey))
 	if e, ok := s.Current(); !ok || e.ID != [16]byte{1} {
 		t.Errorf("%v, %v", e.ID, ok)
+	}
+}
+
+// The key is that of IEEE 802.11i, H.4.3, test case 1.
+func TestWiFi(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	path := filepath.Join(s.dir, "wifi.conf")
+	for _, c := range []struct{ ssid, passphrase, want string }{
+		{"IEEE", "password", "network={\n\tscan_ssid=1\n\tssid=49454545\n\tpsk=f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e\n}\n"},
+		{"Chợ \"Mê\n", "", "network={\n\tscan_ssid=1\n\tssid=4368e1bba320224dc3aa0a\n\tkey_mgmt=NONE\n}\n"},
+		{"IEEE", strings.Repeat("a1", 32), "network={\n\tscan_ssid=1\n\tssid=49454545\n\tpsk=" + strings.Repeat("a1", 32) + "\n}\n"},
+		{"", "", ""},
+		{"", "", ""},
+	} {
+		if err := s.wifi(c.ssid, c.passphrase); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); string(got) != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%q: %q, %v", c.ssid, got, err)
+		}
 	}
 }

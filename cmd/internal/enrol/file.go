@@ -20,7 +20,7 @@ const maxFile = 64 << 10 // bytes
 
 // File takes an enrolment from a text with a part of it in each line, as computers of all kinds write it: with CRLF, a byte order
 // mark, spaces, empty lines and such as begin with #. The file stays as it is, and one that is refused is told with its line. ok
-// is false when there is no such file.
+// is false when there is no such file, or nothing in it: an image has one with room for an enrolment.
 func (r *Reader) File(path string) (said guard.Said, ok bool) {
 	text, err := readFile(path)
 	switch {
@@ -29,7 +29,6 @@ func (r *Reader) File(path string) (said guard.Said, ok bool) {
 	case err != nil:
 		return inFile(path, 0, guard.Said{Face: guard.Broken, Words: guard.Text{VI: "không đọc được", EN: "not read: " + err.Error()}}), true
 	}
-	said = guard.Said{Face: guard.Stop, Words: guard.Text{VI: "không có mã ghi danh", EN: "no enrolment in it"}}
 	n, last := 0, 0
 	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {
 		n++
@@ -44,7 +43,7 @@ func (r *Reader) File(path string) (said guard.Said, ok bool) {
 			break
 		}
 	}
-	return inFile(path, last, said), true
+	return inFile(path, last, said), last > 0
 }
 
 // inFile says where in a file something is, unless it says that all is well.

@@ -34,7 +34,6 @@ func TestFile(t *testing.T) {
 		"a line that is no part":  {join(parts[0], "ssid=gate"), "gatepost.txt, line 2: no part of an enrolment", guard.Stop},
 		"a letter changed":        {join(append([]string{"# one", strings.Replace(parts[0], "A", "B", 1) + "0"}, parts[1:]...)...), "gatepost.txt, line ", ""},
 		"parts of two":            {join(append([]string{parts[0]}, other[1:]...)...), "gatepost.txt, line ", ""},
-		"empty":                   {"", "gatepost.txt: no enrolment in it", guard.Stop},
 		"a very long one":         {strings.Repeat("x", maxFile+1), "gatepost.txt: not read: exceeds 65536 bytes", guard.Broken},
 		"of a time that is over":  {join(parts...), "this enrolment has expired", guard.Stop},
 		"something else entirely": {"PK\x03\x04", "gatepost.txt, line 1: no part of an enrolment", guard.Stop},
@@ -60,8 +59,15 @@ func TestFile(t *testing.T) {
 			t.Errorf("%s: the file is changed", name)
 		}
 	}
-	if _, ok := NewReader(open(t, t.TempDir(), nil), clockAt(noon, entry.TrustNone), func() {}).File(filepath.Join(t.TempDir(), FileName)); ok {
-		t.Error("no file is one")
+	room := filepath.Join(t.TempDir(), FileName)
+	for _, what := range []string{"no file", "an empty one", "room for one"} {
+		if _, ok := NewReader(open(t, t.TempDir(), nil), clockAt(noon, entry.TrustNone), func() {}).File(room); ok {
+			t.Error(what, "is an enrolment")
+		}
+		text := map[string]string{"an empty one": "# room\r\n\r\n\n"}[what]
+		if err := os.WriteFile(room, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

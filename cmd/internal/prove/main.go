@@ -3,6 +3,9 @@
 // system loses its power. A proof must be able to fail, so every part has a control, and planted bugs must be caught.
 //
 //	prove [-n N] [-seed N] [part…]
+//	prove image [-n N] [-seed N] [part…]
+//
+// The second proves the image in a virtual machine.
 //
 // It ends with status 0 when everything holds, 1 when something does not or could not be proved, 2 on wrong words.
 // It does not promise anything of disks that lie about what they have written.
@@ -39,7 +42,11 @@ func main() {
 		os.Exit(child(dir))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := suite().Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	s, args := suite(), os.Args[1:]
+	if len(args) > 0 && args[0] == "image" {
+		s, args = imageSuite(), args[1:]
+	}
+	code := s.Main(ctx, args, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }

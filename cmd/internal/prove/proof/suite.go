@@ -25,12 +25,13 @@ import (
 
 // A Tally is what a part of a proof counted.
 type Tally struct {
-	Seeds, Cuts, Kills, Damaged, Mutants, Caught, Lost, Doubled, Unnoticed int
+	Seeds, Boots, Cuts, Kills, Damaged, Mutants, Caught, Lost, Doubled, Unnoticed int
 }
 
 // Add adds o to t.
 func (t *Tally) Add(o Tally) {
 	t.Seeds += o.Seeds
+	t.Boots += o.Boots
 	t.Cuts += o.Cuts
 	t.Kills += o.Kills
 	t.Damaged += o.Damaged
