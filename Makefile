@@ -47,9 +47,10 @@ fuzz: ## every fuzz target for FUZZ_TIME
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' "$$dir"/*_test.go 2>/dev/null | cut -c6-); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ_TIME) "$$pkg"; done; done
 
-pictures: ## the README's and the guide's pictures, from the demo and a guard's day in a browser
+pictures: ## the README's and the guides' pictures, from the demo, a guard's day in a browser, and the table of pins
 	$(GO) test -count=1 -run TestDemo ./cmd/internal/demo -update
 	$(GO) test -count=1 -run TestGuardsDay ./cmd/gatekiosk -update
+	$(GO) run ./buildroot/wiring docs/TECHNICIAN.md docs/wiring.svg
 
 vm-image: ## the card's image for a virtual machine, in bin/vm: everything but the kernel as on a Pi
 	buildroot/test/image.sh $(CURDIR)/bin/vm
@@ -113,11 +114,14 @@ bench-verify: ## what a health certificate costs beside the bare check of its si
 bench-reach: ## how far away a code may be held, by lens and code; writes docs/PERFORMANCE.md (3 min)
 	@$(GO) run ./cmd/internal/bench/scan -reach -update docs/PERFORMANCE.md
 
+bench-boot: ## how long the image takes to a gate that reads, beside the same kernel and a static hello (3 min)
+	buildroot/test/boot.sh
+
 bench-flash: ## what writing a card takes beside bmaptool, on a loop device; writes docs/PERFORMANCE.md
 	@$(GO) build -o bin/gatectl ./cmd/gatectl && $(GO) run ./cmd/internal/bench/flash -update docs/PERFORMANCE.md
 
 clean:
 	rm -rf bin
 
-.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-armv6 prove-image prove-scan prove-journal prove-sync vm-image image bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-flash clean
+.PHONY: help run build test deps lint format forms fuzz pictures prove prove-camera prove-gpio prove-post prove-armv6 prove-image prove-scan prove-journal prove-sync vm-image image bench-journal bench-herd bench-sync bench-scan bench-gate bench-verify bench-reach bench-boot bench-flash clean
 .DEFAULT_GOAL := help

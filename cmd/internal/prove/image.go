@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -98,7 +97,7 @@ func (u *unit) control(ctx context.Context) error {
 		return errors.New("a card that lies was not noticed")
 	}
 	u.p.Say("control: a card that lies is noticed")
-	u.t.Lost, u.acks = 0, map[uint64]string{}
+	u.t.Lost, u.acks = 0, map[shown]string{}
 	return u.insert(false)
 }
 
@@ -157,7 +156,7 @@ func enrolImage(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
 
 // enrolOnce shows the codes to a unit of which nothing is known, on a new card, and cuts the power at any moment of it, or just behind.
 func (u *unit) enrolOnce(ctx context.Context, random *rand.Rand) error {
-	if err := u.insert(false); err != nil {
+	if err := errors.Join(u.sign(ctx), u.insert(false)); err != nil {
 		return err
 	}
 	b, err := u.boot(ctx)
@@ -206,7 +205,10 @@ func (u *unit) enrolOnce(ctx context.Context, random *rand.Rand) error {
 	if err := u.ready(ctx, b); err != nil {
 		return err
 	}
-	return u.pass(ctx, b)
+	if err := u.pass(ctx, b); err != nil {
+		return err
+	}
+	return u.sent(ctx, b)
 }
 
 // A unit is a board with a card, what it has acknowledged, and the office and the hub behind it.
@@ -222,16 +224,23 @@ type unit struct {
 	served  chan struct{}
 	card    []byte // as it was flashed
 	codes   []string
+	signed  int // enrolments
 	part    int // of the codes, that is shown next
 	people  int
 	device  string // as it named itself last
 	flashed bool   // the enrolment is on the card
-	acks    map[uint64]string
+	acks    map[shown]string
 	t       proof.Tally
 }
 
+// A shown verdict is an acknowledged one.
+type shown struct {
+	device string
+	seq    uint64
+}
+
 func newUnit(ctx context.Context, p *proof.Run, flashed bool) (u *unit, err error) {
-	u = &unit{p: p, kit: kit(filepath.Join(p.Work, "image")), bin: filepath.Join(p.Work, "bin"), flashed: flashed, acks: map[uint64]string{}}
+	u = &unit{p: p, kit: kit(filepath.Join(p.Work, "image")), bin: filepath.Join(p.Work, "bin"), flashed: flashed, acks: map[shown]string{}}
 	if u.dir, err = os.MkdirTemp(p.Work, "unit-"); err != nil {
 		return nil, err
 	}
@@ -292,16 +301,20 @@ func (u *unit) office(ctx context.Context) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	return errors.Join(u.sign(ctx), os.WriteFile(filepath.Join(u.dir, "gates.csv"), []byte("codes\ncodes-1\n"), 0o600))
+}
+
+// sign makes an enrolment, which serves one unit, and its codes.
+func (u *unit) sign(ctx context.Context) error {
+	u.signed++
+	out := fmt.Sprintf("codes-%d", u.signed)
 	if _, err := u.gatectl(ctx, "enrol", "-key", "keys/issuer.key", "-hub", "https://"+hubHost+":"+u.port, "-ca", authority,
 		"-receipt-key", "hub/receipt.pub.pem", "-authority", "keys/authority.pub.pem", "-venue", "Chợ Mẫu", "-area", "Mê Linh",
-		"-name", "cho-mau-1", "-out", "codes"); err != nil {
+		"-name", "cho-mau-1", "-out", out); err != nil {
 		return err
 	}
-	parts, err := os.ReadFile(filepath.Join(u.dir, "codes", "parts.txt"))
+	parts, err := os.ReadFile(filepath.Join(u.dir, out, "parts.txt"))
 	u.codes = strings.Fields(string(parts))
-	if err := os.WriteFile(filepath.Join(u.dir, "gates.csv"), []byte("codes\ncodes\n"), 0o600); err != nil {
-		return err
-	}
 	return err
 }
 
@@ -399,10 +412,12 @@ func (u *unit) ready(ctx context.Context, b *powered) error {
 	return nil
 }
 
-// last returns the highest sequence that was acknowledged.
+// last returns the highest sequence that the unit has acknowledged with its card.
 func (u *unit) last() (seq uint64) {
-	for n := range u.acks {
-		seq = max(seq, n)
+	for a := range u.acks {
+		if a.device == u.device {
+			seq = max(seq, a.seq)
+		}
 	}
 	return seq
 }
@@ -410,8 +425,9 @@ func (u *unit) last() (seq uint64) {
 // learn takes the verdicts that the gate shows for acknowledgements. The reason is sealed, and after a start no gate knows it.
 func (u *unit) learn(s guard.State) {
 	for _, r := range s.Recent {
-		if now := fmt.Sprint(r.Verdict, " ", r.Reason); len(now) > len(u.acks[r.Seq]) {
-			u.acks[r.Seq] = now
+		at := shown{s.Device, r.Seq}
+		if now := fmt.Sprint(r.Verdict, " ", r.Reason); len(now) > len(u.acks[at]) {
+			u.acks[at] = now
 		}
 	}
 }
@@ -436,6 +452,12 @@ func (u *unit) cut(b *powered, random *rand.Rand) {
 	u.p.Say("cut %d behind entry %d; of %d sectors not flushed, %d lost", u.t.Cuts, u.last(), volatile, gone)
 }
 
+// sent waits until the hub has everything.
+func (u *unit) sent(ctx context.Context, b *powered) error {
+	_, err := b.await(ctx, "all is sent", func(s guard.State) bool { return s.Unsent == 0 && s.Online })
+	return err
+}
+
 // finish lets the gate send what it holds, and looks for everything that was acknowledged in a pull.
 func (u *unit) finish(ctx context.Context) error {
 	b, err := u.boot(ctx)
@@ -449,16 +471,17 @@ func (u *unit) finish(ctx context.Context) error {
 	if err := u.pass(ctx, b); err != nil {
 		return err
 	}
-	if _, err := b.await(ctx, "all is sent", func(s guard.State) bool { return s.Unsent == 0 && s.Online }); err != nil {
+	if err := u.sent(ctx, b); err != nil {
 		return err
 	}
 	out, err := u.gatectl(ctx, "pull", "-hub", "https://127.0.0.1:"+u.port, "-ca", authority, "-token", "hub/token", "-key", "keys/authority.key")
 	if err != nil {
 		return err
 	}
-	found := map[uint64]string{}
+	found := map[shown]string{}
 	for in := json.NewDecoder(strings.NewReader(out)); ; {
 		var line struct {
+			Device        string
 			Seq           uint64
 			Kind, Verdict string
 			Personal      *entry.Personal
@@ -467,13 +490,13 @@ func (u *unit) finish(ctx context.Context) error {
 			break
 		}
 		if line.Kind == "passage" && line.Personal != nil {
-			found[line.Seq] = fmt.Sprint(line.Verdict, " ", line.Personal.Reason)
+			found[shown{line.Device, line.Seq}] = fmt.Sprint(line.Verdict, " ", line.Personal.Reason)
 		}
 	}
-	for _, seq := range slices.Sorted(maps.Keys(u.acks)) {
-		if got := found[seq]; !strings.HasPrefix(got, u.acks[seq]) {
+	for at, verdict := range u.acks {
+		if !strings.HasPrefix(found[at], verdict) {
 			u.t.Lost++
-			u.p.Say("✗ entry %d: %q at the hub, and the gate had shown %q", seq, found[seq], u.acks[seq])
+			u.p.Say("✗ entry %d of %s: %q at the hub, and the gate had shown %q", at.seq, at.device, found[at], verdict)
 		}
 	}
 	u.p.Say("%d verdicts were shown, and %d passages are pulled", len(u.acks), len(found))
