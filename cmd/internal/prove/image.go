@@ -71,19 +71,20 @@ func scanImage(ctx context.Context, p *proof.Run) (t proof.Tally, err error) {
 	return u.t, u.finish(ctx)
 }
 
-// control has a card lie, and everything lost that it was told to keep: that must be noticed.
+// control has a card lie about its flushes, until a cut loses something that a page had shown, which must be noticed. What ext4 writes
+// later in the background may press the entries out of the lying cache, so one cut may not do.
 func (u *unit) control(ctx context.Context) error {
 	if err := u.insert(true); err != nil {
 		return err
 	}
-	for cut := range 2 {
+	for range controlCuts {
 		b, err := u.boot(ctx)
 		if err != nil {
 			return err
 		}
 		err = u.ready(ctx, b)
-		for range 5 * (1 - cut) { // more than the entries that a start makes
-			if err == nil {
+		for range 5 { // more than the entries that a start makes
+			if err == nil && u.t.Lost == 0 {
 				err = u.pass(ctx, b)
 			}
 		}
@@ -91,14 +92,14 @@ func (u *unit) control(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if u.t.Lost > 0 {
+			u.p.Say("control: a card that lies is noticed")
+			u.t, u.acks = proof.Tally{}, map[shown]string{}
+			return u.insert(false)
+		}
 		u.disk.off(u.p.Random(22), 0)
 	}
-	if u.t.Lost == 0 {
-		return errors.New("a card that lies was not noticed")
-	}
-	u.p.Say("control: a card that lies is noticed")
-	u.t.Lost, u.acks = 0, map[shown]string{}
-	return u.insert(false)
+	return errors.New("a card that lies was not noticed")
 }
 
 // work starts the gate, lets people come, and cuts its power near a write of one of them.
