@@ -18,7 +18,7 @@ ready() {
 	: >"$work/console"
 	timeout -k 10 "$limit" qemu-system-aarch64 -M virt -cpu cortex-a53 -accel tcg -m 512 -nodefaults -display none -no-reboot \
 		-serial "file:$work/console" -kernel "$kernel"/boot/vmlinuz-* -initrd "$initrd" \
-		-append "console=ttyAMA0 quiet panic=-1 root=/dev/vda2 rootfstype=squashfs ro now=$(date +%s)" "$@" </dev/null 2>>"$work/qemu.log" &
+		-append "console=ttyAMA0 quiet panic=-1 root=/dev/vda5 rootfstype=squashfs ro now=$(date +%s)" -device i6300esb "$@" </dev/null 2>>"$work/qemu.log" &
 	vm=$!
 	until grep -q '^READY' "$work/console"; do
 		kill -0 "$vm" 2>/dev/null || grep -q '^READY' "$work/console" || fail "the machine of $name ended: $(tail -3 "$work/console")"

@@ -9,7 +9,7 @@ source "$(dirname "$0")/vm.sh"
 dir=${1:?image.sh DIR}
 board=$root/buildroot/board/gatepost
 host qemu-system-arm:qemu-system-aarch64 cpio:cpio kmod:depmod genimage:genimage mtools:mcopy dosfstools:mkfs.vfat \
-	e2fsprogs:mkfs.ext4 squashfs-tools:mksquashfs
+	e2fsprogs:mkfs.ext4 squashfs-tools:mksquashfs zstd:zstd device-tree-compiler:fdtput
 machine
 [ -e "$cache/tools" ] || index
 tools=$(deb tools e2fsprogs libext2fs2 libcom-err2 libblkid1 libuuid1 libc6 fdisk libfdisk1 libsmartcols1 libreadline8 libtinfo6 util-linux)
@@ -34,8 +34,9 @@ ln -s aarch64-linux-gnu/ld-linux-aarch64.so.1 "$target/lib/ld-linux-aarch64.so.1
 mkdir -p "$target/lib/modules/$kv" # Debian's modules come with the initrd
 : >"$target/lib/modules/$kv/modules.dep"
 build "$target/usr" ./cmd/gatekiosk
-printf 'root::0:0:root:/root:/bin/false\n' >"$target/etc/passwd"
-printf 'root:x:0:\n' >"$target/etc/group"
+printf 'root::0:0:root:/root:/bin/false\ngatepost:*:990:990:Gate:/:/bin/false\n' >"$target/etc/passwd"
+printf 'root:x:0:\ngatepost:x:990:\n' >"$target/etc/group"
+echo 1 >"$target/etc/gatepost-release"
 echo gatepost >"$target/etc/hostname"
 cp -a "$board/rootfs-overlay/." "$target/"
 find "$target" -name .empty -delete
@@ -56,12 +57,28 @@ chmod +x "$work/support/scripts/genimage.sh"
 (cd "$work" && "$board/post-image.sh") >&2 || fail "post-image.sh failed"
 mv "$BINARIES_DIR/sdcard.img" "$dir/card.img"
 
+# The bundles of two updates: a good one, and one whose gate never starts.
+bundle() {
+	echo "$1" >"$target/etc/gatepost-release"
+	mksquashfs "$target" "$BINARIES_DIR/rootfs.squashfs" -comp lz4 -all-root -noappend -quiet -no-progress >/dev/null || fail "mksquashfs failed"
+	tar -C "$BINARIES_DIR" --format=ustar -c boot.vfat rootfs.squashfs | zstd -q -1 -f -o "$dir/$2.bundle"
+}
+size=$(stat -c %s "$BINARIES_DIR/rootfs.squashfs")
+bundle 2 good
+printf '#!/bin/sh\nexec sleep 1000000\n' >"$target/usr/sbin/keep-gatekiosk"
+bundle 3 hangs
+
+# The device tree of the virtual machine, in which the firmware's words stand on a Pi.
+qemu-system-aarch64 -M virt,dumpdtb="$dir/board.dtb" -cpu cortex-a53 -m 512 -nodefaults -display none 2>/dev/null
+fdtput -c "$dir/board.dtb" /chosen/bootloader
+fdtput -t i "$dir/board.dtb" /chosen/bootloader partition 2
+fdtput -t i "$dir/board.dtb" /chosen/bootloader tryboot 0
+
 rootfs "$work/initrd" "$here/image/init"
 cp "$here/image/people" "$work/initrd/people"
-modules "$work/initrd" virtio_pci virtio_blk virtio_net virtio_console squashfs vfat nls_ascii nls_cp437 ext4 vivid
+modules "$work/initrd" virtio_pci virtio_blk virtio_net virtio_console squashfs vfat nls_ascii nls_cp437 ext4 i6300esb vivid
 build "$work/initrd" ./buildroot/test/feeder
 pack "$work/initrd" "$dir/initrd.gz"
 cp "$kernel"/boot/vmlinuz-* "$dir/kernel"
-size=$(stat -c %s "$BINARIES_DIR/rootfs.squashfs")
 [ "$size" -le $((40 << 20)) ] || fail "the root has $size bytes, more than 40 MiB"
 say "ok: the root has $((size >> 10)) KiB of at most 40960, the programs in it $(du -k --apparent-size "$target/usr/bin/gatekiosk" | cut -f1) KiB before it is packed"

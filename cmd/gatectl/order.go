@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/order"
+	"gatepost/cmd/internal/update"
 	"gatepost/scanner/form"
+	"gatepost/storage/journal"
 	"gatepost/sync/uplink"
 	"gatepost/sync/wire"
 )
@@ -20,17 +23,21 @@ const orderHelp = `usage: gatectl order sign -key issuer.key -kind KIND -serial 
                           [-from TIME] [-until TIME] [-out ORDER] FILE
        gatectl order show [-issuer FILE] ORDER…
        gatectl order put [-device ID]… STICK ORDER…
+       gatectl order update -version N -url URL BUNDLE
 
 Sign makes an order to kiosks of what FILE says, when it can be read for its kind: policy and config (TOML), form (TOML with
 FILE.sig beside it), trust (a bundle of trust build, or PEM with declarers alone), update (TOML), roster (see roster build). A hub hands out what lies in DATA/orders.
 Show explains orders and checks what they say, with -issuer also who signed them. Put copies them onto a USB stick, for the
-named devices or for all.
+named devices or for all. Update writes what an order of the kind update says of a bundle: the release's number, which its image was
+built with, and where gates find it (https://HUB/v1/bundles/NAME.bundle for what lies in the hub's DATA/bundles).
 
 `
 
 // orderFlags are the words of all three.
 type orderFlags struct {
 	key, issuer, out string
+	version          int
+	url              string
 	from, until      string
 	devices, areas   words
 	o                wire.Order
@@ -53,6 +60,8 @@ func orderCommand(_ context.Context, e env, args []string) int {
 	fs.Var(&f.devices, "device", "id of a device that the order is for; again and again; left out: all")
 	fs.StringVar(&f.from, "from", "", "not before this `TIME`, as 2026-11-30T06:00:00+07:00")
 	fs.StringVar(&f.until, "until", "", "not taken any more from this `TIME` on")
+	fs.IntVar(&f.version, "version", 0, "number of the release, for update")
+	fs.StringVar(&f.url, "url", "", "where gates find the bundle, for update")
 	fs.StringVar(&f.out, "out", "", "`FILE` to write; left out: KIND-NAME-SERIAL.order")
 	if code, ok := parse(e, fs, args); !ok {
 		return code
@@ -65,7 +74,10 @@ func orderCommand(_ context.Context, e env, args []string) int {
 	case verb == "put" && fs.NArg() > 1:
 		return done(e, putOrders(e.out, fs.Arg(0), f.devices, fs.Args()[1:]))
 	}
-	return misused(e, fs, "sign needs -key, -kind, -serial and one file, show an order, put a stick and an order")
+	if verb == "update" && f.version > 0 && f.url != "" && fs.NArg() == 1 {
+		return done(e, describeUpdate(e.out, f.version, f.url, fs.Arg(0)))
+	}
+	return misused(e, fs, "sign needs -key, -kind, -serial and one file, show an order, put a stick and an order, update -version, -url and a bundle")
 }
 
 func done(e env, err error) int {
@@ -194,7 +206,7 @@ func explainOrder(w io.Writer, o wire.Order, b order.Body) {
 	case b.Roster != nil:
 		fmt.Fprintf(w, "  %d keys of people\n", b.Roster.Len())
 	case b.Update != nil:
-		fmt.Fprintf(w, "  %s, %d bytes, from %s\n", b.Update.Version, b.Update.Size, b.Update.URL)
+		fmt.Fprintf(w, "  version %d, %d bytes, from %s\n", b.Update.Version, b.Update.Size, b.Update.URL)
 	case b.Trust != nil:
 		explainTrust(w, *b.Trust)
 	}
@@ -231,4 +243,31 @@ func putOrders(w io.Writer, dir string, devices, files []string) error {
 		fmt.Fprintf(w, "put %v\n", o)
 	}
 	return nil
+}
+
+// describeUpdate writes the body of an order that brings a bundle. The journal's format is that of this program's own release.
+func describeUpdate(w io.Writer, version int, url, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	size, err := io.Copy(hash, f)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := update.Try(f); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	body := fmt.Sprintf("schema = 1\nversion = %d\nreads = %d\nwrites = %d\nsize = %d\nsha256 = \"%x\"\nurl = %q\n",
+		version, journal.Format, journal.Format, size, hash.Sum(nil), url)
+	if _, err := order.Read(wire.Order{Kind: wire.OrderUpdate, Body: []byte(body)}); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, body)
+	return err
 }

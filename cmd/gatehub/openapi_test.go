@@ -107,9 +107,10 @@ func TestOpenAPI(t *testing.T) {
 	release(413, allToken, strings.Repeat(" ", wire.MaxRelease+1))
 
 	a.orders(t, p, g)
+	a.bundles(t, p, dir)
 
 	for _, path := range []string{
-		"/v1/batches", "/v1/devices/" + g.id, "/v1/devices/" + g.id + "/orders", "/v1/log", cursor, "/v1/status", "/v1/enrol", "/v1/releases",
+		"/v1/batches", "/v1/devices/" + g.id, "/v1/devices/" + g.id + "/orders", "/v1/log", cursor, "/v1/status", "/v1/enrol", "/v1/releases", "/v1/bundles/7.bundle",
 	} {
 		a.refusals(t, p, path)
 	}
@@ -119,6 +120,23 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	a.complete(t)
+}
+
+// bundles asks for a bundle, for what lies beside it, and for what is none.
+func (a *api) bundles(t *testing.T, p *process, dir string) {
+	t.Helper()
+	folder := filepath.Join(dir, "data", "bundles")
+	must(t, os.MkdirAll(filepath.Join(folder, "folder.bundle"), 0o700))
+	must(t, os.WriteFile(filepath.Join(folder, "7.bundle"), []byte("a new system"), 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, "note.txt"), []byte("not for gates"), 0o600))
+	get := func(status int, name string, headers ...string) {
+		a.call(t, p, "GET /v1/bundles/{name}", "/v1/bundles/"+name, "", nil, status, headers...)
+	}
+	get(200, "7.bundle")
+	get(206, "7.bundle", "Range", "bytes=6-")
+	for _, name := range []string{"8.bundle", "note.txt", "folder.bundle", "..%2Freceipt.key", ".bundle"} {
+		get(404, name)
+	}
 }
 
 const (
@@ -249,7 +267,7 @@ func (a *api) check(t *testing.T, op string, res *http.Response) {
 // body holds each JSON value of a body, or the text that it is, against its schema.
 func (a *api) body(t *testing.T, where, kind string, schema any, raw []byte) {
 	t.Helper()
-	if kind == "text/plain" || kind == wire.TypeBatch {
+	if kind == "text/plain" || kind == wire.TypeBatch || kind == "application/octet-stream" {
 		a.fits(t, where, schema, string(raw))
 		return
 	}

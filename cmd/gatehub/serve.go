@@ -82,7 +82,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	g.Go(func() error { down.follow(ctx); return nil })
 	follow("view", func(ctx context.Context) error { return desk.Follow(ctx, h, v, d.Changed) })
 	follow("fleet", fl.follow)
-	gates := routes(h, own, fl, down, consumers, log)
+	gates := routes(h, own, fl, down, consumers, c.Data, log)
 	enrols := &enroller{
 		devices: known, issuer: own.issuer, receipt: own.receipt.Public().(ed25519.PublicKey), now: time.Now, changed: place, state: h.State, log: log,
 	}
@@ -133,7 +133,7 @@ func openDesk(ctx context.Context, c *config, log *slog.Logger) (*view.View, *de
 }
 
 // routes is what gates and pullers may ask for.
-func routes(h *hub.Hub, own *secrets, fl *fleet, down *orders, consumers *pull.Consumers, log *slog.Logger) *http.ServeMux {
+func routes(h *hub.Hub, own *secrets, fl *fleet, down *orders, consumers *pull.Consumers, data string, log *slog.Logger) *http.ServeMux {
 	gates := http.NewServeMux()
 	puller := pull.New(pull.Options{
 		Log: h, Tokens: own.tokens, Area: fl.area, Consumers: consumers, Fleet: fl.devices, Release: h.Release, Out: log,
@@ -142,6 +142,7 @@ func routes(h *hub.Hub, own *secrets, fl *fleet, down *orders, consumers *pull.C
 		gates.Handle(path, puller)
 	}
 	gates.Handle(wire.PathDevice+"{id}"+wire.OrdersOf, &orderHandler{orders: down, known: h.Known, tokens: own.tokens, now: time.Now})
+	gates.Handle(wire.PathBundles+"{name}", bundles{filepath.Join(data, "bundles")})
 	gates.Handle("/", fl.listen(h.Handler()))
 	return gates
 }

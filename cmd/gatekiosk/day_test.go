@@ -30,7 +30,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-var update = flag.Bool("update", false, "write the console's pictures into docs")
+var rewrite = flag.Bool("update", false, "write the console's pictures into docs")
 
 // A day is a gate at work, and a browser that looks at its guard's page.
 type day struct {
@@ -366,7 +366,7 @@ func (d *day) look(name string, keep bool) {
 	if found != "" {
 		d.Errorf("%s: axe-core finds\n%s", name, found)
 	}
-	if dir := os.Getenv("GATEPOST_PICTURES"); *update && keep || dir != "" {
+	if dir := os.Getenv("GATEPOST_PICTURES"); *rewrite && keep || dir != "" {
 		png, err := chromedp.Run(d.ctx, chromedp.CaptureScreenshot())
 		if dir == "" {
 			dir = filepath.Join("..", "..", "docs")

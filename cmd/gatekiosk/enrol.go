@@ -23,6 +23,7 @@ import (
 
 // An origin is what made a gate of this unit, and what it knew when it last began anew within the program.
 type origin struct {
+	root  *rootRights
 	store *enrol.Store // nil: the configuration says all
 	again func()       // called when a later enrolment was taken, to begin anew
 
@@ -73,12 +74,19 @@ func (e *origin) configure(o *kiosk.Options, c *config.Kiosk) (err error) {
 // serve runs the gate until ctx ends. Where the configuration says so it waits for an enrolment first, and begins anew
 // with each later one.
 func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
+	root, err := takeRoot(c, log)
+	if err != nil {
+		return err
+	}
+	if root.helper {
+		return root.help(ctx, c, log)
+	}
+	defer root.close()
 	if !c.Enrol {
-		return serveOrders(ctx, c, &origin{}, log)
+		return serveOrders(ctx, c, &origin{root: root}, log)
 	}
 	var issuer ed25519.PublicKey
 	if c.Keys.Issuer != "" {
-		var err error
 		if issuer, err = keyfile.Public(c.Keys.Issuer); err != nil {
 			return fmt.Errorf("issuer's key: %w", err)
 		}
@@ -96,10 +104,10 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 			log.Info("enrolment's file", "says", said.Words.EN)
 		}
 	}
-	from := &origin{store: store}
+	from := &origin{store: store, root: root}
 	for ctx.Err() == nil {
 		if _, ok := store.Current(); !ok {
-			if err := await(ctx, c, store, log); err != nil {
+			if err := await(ctx, c, from, log); err != nil {
 				return err
 			}
 			continue
@@ -120,7 +128,7 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 }
 
 // await shows the page and reads codes until the unit is enrolled, or ctx ends.
-func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.Logger) error {
+func await(ctx context.Context, c *config.Kiosk, from *origin, log *slog.Logger) error {
 	lamps, err := openLamps(c) // dark: a green of a run that was killed must not stand
 	if err != nil {
 		return fmt.Errorf("lamps: %w", err)
@@ -144,13 +152,13 @@ func await(ctx context.Context, c *config.Kiosk, store *enrol.Store, log *slog.L
 	}
 	defer page.close()
 	gate := enrol.NewGate(lanes, log)
-	gate.File, gate.Port = c.Enrolment, kiosk.NewUSB(filepath.Join(c.Data, "stick"))
+	gate.File, gate.Port = c.Enrolment, from.root.sticks(c)
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	page.run(ctx, g, gate, guard.Options{Log: log, Sim: simulator.Handler()})
 	runScreen(ctx, g, c, gate, nil, clock, nil, log)
-	g.Go(func() error { gate.Run(ctx, store, clock.Stamp); stop(); return nil })
+	g.Go(func() error { gate.Run(ctx, from.store, clock.Stamp); stop(); return nil })
 	log.Info("waiting for an enrolment", "lanes", len(lanes))
 	return g.Wait()
 }

@@ -22,7 +22,7 @@ import (
 // serveOrders runs the gate until ctx ends, anew whenever its orders change. A gate that does not run with an order that
 // is on trial runs without it.
 func serveOrders(ctx context.Context, c *config.Kiosk, e *origin, log *slog.Logger) error {
-	orders, err := openOrders(c, log)
+	orders, err := openOrders(c, e.root, log)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func serveOrders(ctx context.Context, c *config.Kiosk, e *origin, log *slog.Logg
 }
 
 // openOrders returns what keeps the orders, nil where no issuer is configured.
-func openOrders(c *config.Kiosk, log *slog.Logger) (*order.Keeper, error) {
+func openOrders(c *config.Kiosk, root *rootRights, log *slog.Logger) (*order.Keeper, error) {
 	if c.Keys.Issuer == "" {
 		return nil, nil
 	}
@@ -70,8 +70,11 @@ func openOrders(c *config.Kiosk, log *slog.Logger) (*order.Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := root.openUpdates(c, log); err != nil {
+		return nil, err
+	}
 	return order.Open(order.Options{
-		Dir: filepath.Join(c.Data, "orders"), Device: entry.DeviceID(key.Public().(ed25519.PublicKey)),
+		Updates: root.updater(), Dir: filepath.Join(c.Data, "orders"), Device: entry.DeviceID(key.Public().(ed25519.PublicKey)),
 		Issuer: issuer, Publisher: publisher, Base: c, Probation: c.Trial, Log: log,
 	})
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"gatepost/cmd/internal/config"
-	"gatepost/cmd/internal/enrol"
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/keyfile"
 	"gatepost/cmd/internal/kiosk"
@@ -54,6 +53,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	}
 	beside.configure(&o)
 	overlay(&o, l, orders)
+	o.Bundle, o.System = e.root.bundles(), e.root.version
 	configured := e.turn(o.Lanes)
 	o.Aside = asideFile(c)
 	o.File = filepath.Join(c.Data, "settings.json")
@@ -71,7 +71,7 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	handOn, err := newUplink(ctx, c, p, k, orders, e.store, log)
+	handOn, err := newUplink(ctx, c, p, k, orders, e, log)
 	if err != nil {
 		return err
 	}
@@ -89,9 +89,10 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	beside.run(ctx, g, k, p.clock, func() string { return page.link(p.device) }, log)
 	g.Go(func() error { return venue(ctx) })
 	g.Go(func() error { return handOn(ctx) })
-	g.Go(func() error { k.Sticks(ctx, kiosk.NewUSB(filepath.Join(c.Data, "stick")), p.key, receipts); return nil })
+	g.Go(func() error { k.Sticks(ctx, e.root.sticks(c), p.key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
 	g.Go(func() error { return runOrders(ctx, orders, k, p.clock) })
+	g.Go(func() error { return e.root.runUpdates(ctx, k) })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", p.device, "lanes", len(o.Lanes), "saved", p.journal.Stats().Saved)
 	return g.Wait()
 }
@@ -267,7 +268,7 @@ func receiptKey(c *config.Kiosk) (ed25519.PublicKey, error) {
 func asideFile(c *config.Kiosk) string { return filepath.Join(c.Data, "aside") }
 
 // newUplink returns what hands entries on until its context ends.
-func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, orders *order.Keeper, enrolled *enrol.Store, log *slog.Logger) (run func(context.Context) error, err error) {
+func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, orders *order.Keeper, e *origin, log *slog.Logger) (run func(context.Context) error, err error) {
 	if c.Uplink.Hub == "" {
 		return func(context.Context) error { return nil }, nil // entries stay here
 	}
@@ -298,9 +299,10 @@ func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, o
 	if orders != nil {
 		o.Orders = orders
 	}
-	if enrolled != nil {
-		o = enrolled.Uplink(o)
+	if e.store != nil {
+		o = e.store.Uplink(o)
 	}
+	e.root.fetchBy(uplink.Transport(o))
 	return uplink.New(p.journal, o).Run, nil
 }
 

@@ -3,8 +3,8 @@
 // worked.
 //
 // It knows nothing of how an image is written, nor of what makes a gate healthy: its caller does. Board is the seam to the
-// firmware, the Pi's being tryboot: a flag that holds for one start. No program calls it yet, and nobody has run it on a
-// board: the tests run it on a model.
+// firmware, the Pi's being tryboot: a flag that holds for one start. The tests run it on a model of that, and the image's
+// proof on one that a virtual machine starts by; nobody has run it on a board.
 package slot
 
 import (
@@ -47,6 +47,7 @@ type Image struct {
 	Version uint64 `json:"version"` // grows with each release
 	Reads   int    `json:"reads"`   // the newest journal format that it can read
 	Writes  int    `json:"writes"`  // the journal format that it writes
+	Sum     string `json:"sum"`     // SHA-256 of the bundle that it came in, hexadecimal; "" of the one that the card came with
 }
 
 // state is what the data partition remembers, as JSON. The board's default, not this, says which system works.
@@ -54,6 +55,8 @@ type state struct {
 	Images  [2]Image `json:"images"` // of a slot without one the version is 0
 	Newest  uint64   `json:"newest"` // version that was ever the default; nothing older is taken
 	Trying  bool     `json:"trying"` // the other slot is to start, or has
+	Online  bool     `json:"online"` // the hub was reached before that
+	Failed  string   `json:"failed"` // the Sum of the last image that was tried in vain
 	Trouble string   `json:"trouble,omitempty"`
 }
 
@@ -63,12 +66,15 @@ type Machine struct {
 	write func([]byte) error // makes the state durable, wholly or not at all
 	s     state
 	self  Slot
-	trial bool // this system has to prove itself
+	trial bool   // this system has to prove itself
+	other uint64 // the version of this system where another one was to be tried
 }
 
 var (
 	// ErrOlder means that an image is not newer than what the card has had.
 	ErrOlder = errors.New("not newer than what this card has had")
+	// ErrFailed means that just this image was tried, and did not prove itself.
+	ErrFailed = errors.New("tried before in vain")
 	// ErrJournal means that after an image there would be no way back: the present system could not read its journal.
 	ErrJournal = errors.New("the present system could not read the journal that it writes")
 )
@@ -96,15 +102,23 @@ func open(board Board, raw []byte, now Image, write func([]byte) error) (*Machin
 		return nil, fmt.Errorf("default slot: %w", err)
 	}
 	next := m.s
+	wanted := m.s.Images[m.self]
+	if now.Sum == "" && wanted.Version == now.Version {
+		now.Sum = wanted.Sum
+	}
 	next.Images[m.self] = now
 	switch {
 	case tried && def != m.self: // also where the state has forgotten that
 		m.trial, next.Trying = true, true
+		if wanted.Version != 0 && wanted.Version != now.Version {
+			m.other, next.Images[m.self] = now.Version, wanted // which is told when it has not proved itself
+		}
 	case next.Trying:
 		next.Trying = false
 		if m.s.Images[m.self.Other()].Version > now.Version { // we are the one before it
-			next.Trouble = fmt.Sprintf("version %d was tried and did not prove itself", m.s.Images[m.self.Other()].Version)
-			next.Images[m.self.Other()] = Image{}
+			gone := m.s.Images[m.self.Other()]
+			next.Trouble = fmt.Sprintf("version %d was tried and did not prove itself", gone.Version)
+			next.Failed, next.Images[m.self.Other()] = gone.Sum, Image{}
 		}
 	}
 	if !m.trial {
@@ -116,32 +130,51 @@ func open(board Board, raw []byte, now Image, write func([]byte) error) (*Machin
 	return m, m.keep(next)
 }
 
-// Trial reports whether this system has yet to prove itself: then Healthy must be called, or the board started again.
-func (m *Machine) Trial() bool { return m.trial }
+// Trial reports whether this system has yet to prove itself: then Healthy must be called, or the board started again. online
+// says that the hub was reached before it.
+func (m *Machine) Trial() (on, online bool) { return m.trial, m.trial && m.s.Online }
+
+// Version returns that of the system that runs.
+func (m *Machine) Version() uint64 { return m.s.Images[m.self].Version }
 
 // Trouble says what befell the last update, "" for nothing.
 func (m *Machine) Trouble() string { return m.s.Trouble }
 
+// Has reports whether the image with that Sum runs.
+func (m *Machine) Has(sum string) bool { return sum != "" && m.s.Images[m.self].Sum == sum }
+
+// Check says why this card does not take an image.
+func (m *Machine) Check(i Image) error {
+	switch {
+	case i.Version <= m.s.Newest: // which this system's is at the most
+		return fmt.Errorf("version %d: %w, %d", i.Version, ErrOlder, m.s.Newest)
+	case i.Sum != "" && i.Sum == m.s.Failed:
+		return fmt.Errorf("version %d: %w", i.Version, ErrFailed)
+	case i.Writes > m.s.Images[m.self].Reads:
+		return fmt.Errorf("version %d: %w", i.Version, ErrJournal)
+	}
+	return nil
+}
+
 // Prepare returns the slot into which an image may be written: from then on what was there counts as gone.
 func (m *Machine) Prepare(i Image) (Slot, error) {
 	to := m.self.Other()
-	switch {
-	case m.trial:
+	if m.trial {
 		return to, errors.New("this system has not proved itself yet")
-	case i.Version <= m.s.Newest: // which this system's is at the most
-		return to, fmt.Errorf("version %d: %w, %d", i.Version, ErrOlder, m.s.Newest)
-	case i.Writes > m.s.Images[m.self].Reads:
-		return to, fmt.Errorf("version %d: %w", i.Version, ErrJournal)
+	}
+	if err := m.Check(i); err != nil {
+		return to, err
 	}
 	next := m.s
 	next.Images[to], next.Trying, next.Trouble = Image{}, false, ""
 	return to, m.keep(next)
 }
 
-// Try starts the image that was written whole into the other slot, once. It returns only when it fails.
-func (m *Machine) Try(i Image) error {
+// Try starts the image that was written whole into the other slot, once. It returns only when it fails. online says that the
+// hub can be reached now, and so must be by the new system.
+func (m *Machine) Try(i Image, online bool) error {
 	next := m.s
-	next.Images[m.self.Other()], next.Trying = i, true
+	next.Images[m.self.Other()], next.Trying, next.Online = i, true, online
 	if err := m.keep(next); err != nil {
 		return err
 	}
@@ -152,6 +185,9 @@ func (m *Machine) Try(i Image) error {
 func (m *Machine) Healthy() error {
 	if !m.trial {
 		return nil
+	}
+	if m.other != 0 {
+		return fmt.Errorf("this is version %d, and %d was to be tried", m.other, m.Version())
 	}
 	if err := m.board.SetDefault(m.self); err != nil {
 		return fmt.Errorf("make slot %v the default: %w", m.self, err)

@@ -112,7 +112,7 @@ func (p *pi) update(i Image, hangs, sound bool) error {
 		return err
 	}
 	p.systems[to].whole, p.systems[to].hangs = true, hangs
-	if err := m.Try(i); !errors.Is(err, errCut) {
+	if err := m.Try(i, false); !errors.Is(err, errCut) {
 		p.t.Fatal(err)
 	}
 	if !p.flag {
@@ -120,7 +120,7 @@ func (p *pi) update(i Image, hangs, sound bool) error {
 	}
 	p.start()
 	m, err = p.open()
-	if err != nil || !m.Trial() {
+	if err != nil || !onTrial(m) {
 		return err
 	}
 	if !sound {
@@ -133,6 +133,8 @@ func (p *pi) update(i Image, hangs, sound bool) error {
 	}
 	return m.Healthy()
 }
+
+func onTrial(m *Machine) bool { on, _ := m.Trial(); return on }
 
 func newPi(t *testing.T) *pi {
 	p := &pi{t: t, steps: -1}
@@ -166,9 +168,9 @@ func TestUpdate(t *testing.T) {
 		{v(3), true, true, nil, 2},   // hangs
 		{v(3), false, false, nil, 2}, // starts and is not healthy
 		{v(3), false, true, nil, 3},  // the same version, built better
-		{Image{4, 2, 2}, false, true, ErrJournal, 3},
-		{Image{4, 2, 1}, false, true, nil, 4}, // reads the next format first
-		{Image{5, 2, 2}, false, true, nil, 5}, // and then writes it
+		{Image{Version: 4, Reads: 2, Writes: 2}, false, true, ErrJournal, 3},
+		{Image{Version: 4, Reads: 2, Writes: 1}, false, true, nil, 4}, // reads the next format first
+		{Image{Version: 5, Reads: 2, Writes: 2}, false, true, nil, 5}, // and then writes it
 		{v(4), false, true, ErrOlder, 5},
 	} {
 		if err := p.update(u.i, u.hangs, u.sound); !errors.Is(err, u.err) || u.err == nil && err != nil {
@@ -180,13 +182,90 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// An image that was tried in vain is not tried again, whatever happens in between, and one that is built better is.
+func TestNotTwice(t *testing.T) {
+	p := newPi(t)
+	bad := Image{Version: 2, Reads: 1, Writes: 1, Sum: "bad"}
+	if err := p.update(bad, true, true); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.update(bad, false, true); !errors.Is(err, ErrFailed) {
+			t.Error(err)
+		}
+		p.start()
+	}
+	better := bad
+	better.Sum = "better"
+	if err := p.update(better, false, true); err != nil || p.runs() != 2 {
+		t.Error(err)
+	}
+	m, err := p.open()
+	if err != nil || m.s.Images[p.booted].Sum != "better" || m.Version() != 2 {
+		t.Errorf("%+v, %v", m.s, err)
+	}
+}
+
+// A system of another version than was said does not become the default, and is not tried again.
+func TestMislabelled(t *testing.T) {
+	p := newPi(t)
+	m, err := p.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := Image{Version: 3, Reads: 1, Writes: 1, Sum: "wrong"}
+	to, err := m.Prepare(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.systems[to] = system{Image: v(1), whole: true}
+	m.Try(said, false)
+	p.start()
+	if m, err = p.open(); err != nil || !onTrial(m) || m.Healthy() == nil {
+		t.Error("it has proved itself", err)
+	}
+	p.start()
+	if m, err = p.open(); err != nil || !strings.Contains(m.Trouble(), "version 3 was tried") {
+		t.Errorf("%q, %v", m.Trouble(), err)
+	}
+	if err := m.Check(said); !errors.Is(err, ErrFailed) {
+		t.Error(err)
+	}
+}
+
+// Whether the hub was there before a trial is known in it, and only there.
+func TestOnline(t *testing.T) {
+	p := newPi(t)
+	m, err := p.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := m.Prepare(v(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.systems[to] = system{Image: v(2), whole: true}
+	m.Try(v(2), true)
+	p.start()
+	m, err = p.open()
+	if on, online := m.Trial(); err != nil || !on || !online {
+		t.Error(on, online, err)
+	}
+	if err := m.Healthy(); err != nil {
+		t.Error(err)
+	}
+	if on, online := m.Trial(); on || online {
+		t.Error(on, online)
+	}
+}
+
 func TestTroubleIsTold(t *testing.T) {
 	p := newPi(t)
 	if err := p.update(v(2), true, true); err != nil {
 		t.Fatal(err)
 	}
 	m, err := p.open()
-	if err != nil || m.Trouble() != "version 2 was tried and did not prove itself" || m.Trial() {
+	if err != nil || m.Trouble() != "version 2 was tried and did not prove itself" || onTrial(m) {
 		t.Errorf("%q, %v", m.Trouble(), err)
 	}
 	if _, err := m.Prepare(v(3)); err != nil || m.Trouble() != "" {
@@ -258,7 +337,7 @@ func TestAnySequence(t *testing.T) {
 }
 
 func FuzzState(f *testing.F) {
-	good, err := json.Marshal(state{Images: [2]Image{{1, 1, 1}, {2, 1, 1}}, Newest: 1, Trying: true})
+	good, err := json.Marshal(state{Images: [2]Image{v(1), v(2)}, Newest: 1, Trying: true})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -270,7 +349,7 @@ func FuzzState(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Trial() {
+		if onTrial(m) {
 			t.Error(fmt.Sprint("a state alone makes a trial: ", string(raw)))
 		}
 	})

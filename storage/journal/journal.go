@@ -47,6 +47,10 @@ var (
 	ErrClosed  = errors.New("journal is closed")
 )
 
+// Format numbers what this package writes, and the newest that it reads: an update that an older system could not go back from
+// has a higher one.
+const Format = 1
+
 // maxEntries bounds the entries of a file: what two levels of bbolt's tree nearly hold.
 const maxEntries = 4096
 

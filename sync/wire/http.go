@@ -17,6 +17,7 @@ const (
 	PathConsumers = "/v1/consumers/"   // PUT + name + "/cursor": how far a puller has come
 	PathStatus    = "/v1/status"       // GET: the log's end, and how every device stands
 	PathEnrol     = "/v1/enrol"        // POST a claim, TypeBatch; 200 with a State
+	PathBundles   = "/v1/bundles/"     // GET + name: what an update brings
 	PathReleases  = "/v1/releases"     // POST a Release before its seals are opened; 201 with a Recorded
 	TypeBatch     = "application/cbor" // of a batch and of an order
 	TypeProblem   = "application/problem+json"

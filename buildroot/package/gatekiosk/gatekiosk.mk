@@ -20,9 +20,15 @@ endef
 
 define GATEKIOSK_INSTALL_TARGET_CMDS
 	$(INSTALL) -D -m 0755 $(@D)/build/gatekiosk $(TARGET_DIR)/usr/bin/gatekiosk
+	echo $(BR2_PACKAGE_GATEKIOSK_RELEASE) >$(TARGET_DIR)/etc/gatepost-release
 	$(if $(call qstrip,$(BR2_PACKAGE_GATEKIOSK_KEYS)),\
 		mkdir -p $(TARGET_DIR)/etc/gatepost && \
 		cp -r $(call qstrip,$(BR2_PACKAGE_GATEKIOSK_KEYS))/. $(TARGET_DIR)/etc/gatepost)
+endef
+
+# As whom the gate runs, once root's part has opened the way.
+define GATEKIOSK_USERS
+	gatepost 990 gatepost 990 * - - - Gate
 endef
 
 $(eval $(generic-package))

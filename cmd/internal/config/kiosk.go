@@ -30,6 +30,7 @@ type Kiosk struct {
 	Policy    string `toml:"policy"`
 	Enrol     bool   `toml:"enrol"`
 	Enrolment string `toml:"enrolment"`
+	User      string `toml:"user"`
 	Venue     struct {
 		Name     string `toml:"name"`
 		Timezone string `toml:"timezone"`
@@ -104,6 +105,7 @@ data = "gatekiosk-data"       # journal, memory and the device's key; paths are 
 policy = ""                   # a policy file; empty: take every family, ask the newest shipped form of each id below
 enrol = false                 # wait for an enrolment code (gatectl enrol) and let it say venue, hub, keys and network
 enrolment = ""                # text file that has such a code too, a part in each line: gatepost.txt on the card's first partition
+user = ""                     # started by root, the gate runs as this user, and root's part is a helper with a fixed list; empty: as who starts it
 
 [venue]
 name = "Gatepost"

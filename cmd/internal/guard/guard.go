@@ -98,6 +98,8 @@ type State struct {
 	Peers    []Peer     `json:"peers,omitempty"`
 	Lock     *Text      `json:"lock,omitempty"`   // what the turnstile does without power
 	Stick    string     `json:"stick,omitempty"`  // how the USB stick stands that is in
+	System   uint64     `json:"system,omitempty"` // release of the image that runs
+	Update   *Text      `json:"update,omitempty"` // how far a new one is
 	Clock    string     `json:"clock"`            // trust of the clock
 	Faults   []string   `json:"faults,omitempty"` // what a person must act on, newest last
 	Enrol    *Said      `json:"enrol,omitempty"`  // of a unit that is no gate yet: the page shows nothing else

@@ -44,6 +44,7 @@ type Lane struct {
 // Options of a Kiosk. Everything is needed but Sealer, without which entries carry no personal part, and what may be nil or empty.
 type Options struct {
 	Program string // version, for the boot entry
+	System  uint64 // release of the image; 0: there is none
 	Venue   string
 	Device  string
 	Zone    *time.Location // of the venue: it says when a day ends
@@ -58,6 +59,7 @@ type Options struct {
 	Retain  time.Duration                                  // receipted entries older than this are deleted; 0 keeps them
 	Aside   string                                         // the uplink's file of entries that the hub refused, which are kept; "": none
 	Order   func(raw []byte) error                         // takes an order from a stick; nil: none is taken
+	Bundle  func(dir string) error                         // takes an update's bundle from one; nil: none is taken
 	Enrol   func(text string) (said guard.Said, part bool) // takes parts of enrolments; nil: they are unknown codes
 	Lamp    func(guard.Face) error                         // lights the lamps, after the entry is durable
 	Signal  func(guard.Shown)                              // is told of each verdict then, and waits for nothing; nil: nobody is
@@ -100,6 +102,8 @@ type Kiosk struct {
 	queued   int       // entries that the journal is writing
 	writing  time.Time // since when, without one of them having ended; zero: there are none
 	decided  time.Time // when watch last had its turn
+	booted   bool      // the journal has this run's first entry
+	update   *guard.Text
 }
 
 const (
@@ -138,9 +142,12 @@ func New(o Options) (*Kiosk, error) {
 // Run records the boot and works until ctx ends.
 func (k *Kiosk) Run(ctx context.Context) {
 	// Here and below, a journal that fails tells of itself.
-	if before := k.before(); k.kept(ctx, entry.Boot{Program: k.Program, Before: before}) && before != "" {
+	before := k.before()
+	booted := k.kept(ctx, entry.Boot{Program: k.Program, Before: before})
+	if booted && before != "" {
 		os.Remove(k.Note)
 	}
+	k.change(func() { k.booted = booted })
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := k.Journal.Scrub(ctx); err != nil && ctx.Err() == nil {

@@ -80,12 +80,20 @@ func (k *Kiosk) Idle(ctx context.Context) {
 	}
 }
 
-// takeOrders takes the orders that the stick at dir has for this kiosk. Those for others, and those that came before, are
+// takeOrders takes the orders that the stick at dir has for this kiosk, and the bundle of an update. Those for others, and those that came before, are
 // nobody's fault.
 func (k *Kiosk) takeOrders(dir string) error {
 	if k.Order == nil {
 		return nil
 	}
+	err := k.takeOrderFiles(dir)
+	if k.Bundle != nil {
+		err = errors.Join(err, k.Bundle(dir))
+	}
+	return err
+}
+
+func (k *Kiosk) takeOrderFiles(dir string) error {
 	s, err := uplink.OpenStick(dir)
 	if err != nil {
 		return err

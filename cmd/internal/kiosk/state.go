@@ -27,7 +27,7 @@ func (k *Kiosk) State() guard.State {
 		Venue: k.Venue, Device: k.Device, Zone: k.Zone.String(), Saved: stats.Saved, Unsent: stats.Unsent, Seq: k.Journal.Head().Seq,
 		Inside: inside, Stale: stale, Online: k.uplink.Online, Uplink: k.uplink.Problem, Stick: k.stick, Clock: stamp.Trust.String(),
 		Progress: guard.Progress(stats.Unsent, k.uplink.Left), Aside: k.uplink.Aside,
-		Lock:   k.Lock,
+		Lock: k.Lock, System: k.System, Update: k.update,
 		Recent: []guard.Recent{}, Shown: []guard.Shown{}, Peers: k.peerList(),
 	}
 	if !stats.Oldest.IsZero() {

@@ -15,10 +15,22 @@ import (
 // StickLabel is the file system's label of the sticks that a USB port takes, in whatever case.
 const StickLabel = "GATEPOST"
 
+// A Mounter does what takes root with the block devices that the kernel knows by name ("sda1").
+type Mounter interface {
+	// Kind returns the kind of the device's file system if that is a stick's, else "".
+	Kind(name string) (string, error)
+	// Mount mounts a stick at the folder for sticks.
+	Mount(name, kind string) error
+	// Unmount unmounts it; by force it always succeeds, and may lose what was written.
+	Unmount(force bool) error
+}
+
 // A USB is a Port on Linux without udev: it looks at the block devices on USB that the kernel knows, and mounts FAT and
-// exFAT file systems by their label. Make it with NewUSB. That takes root; without, no stick is ever found.
+// exFAT file systems by their label. Make it with NewUSB. It is a Mounter, too, where it runs as root.
 type USB struct {
+	by       Mounter
 	dir      string // where sticks are mounted
+	owner    int    // whose files are on them
 	sys, dev string // /sys/class/block and /dev
 	every    time.Duration
 	mount    func(device, dir, kind string) error
@@ -28,14 +40,19 @@ type USB struct {
 	name  string            // of the stick's device
 }
 
-// NewUSB returns a port that mounts sticks at the folder dir.
-func NewUSB(dir string) *USB {
-	return &USB{
-		dir: dir, sys: "/sys/class/block", dev: "/dev", every: time.Second, known: map[string]string{}, unmount: unix.Unmount,
-		mount: func(device, dir, kind string) error {
-			return unix.Mount(device, dir, kind, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOATIME, "")
-		},
+// NewUSB returns a port that mounts sticks at the folder dir, by itself where by is nil; owner is the user to whom files on
+// them then belong.
+func NewUSB(dir string, owner int, by Mounter) *USB {
+	u := &USB{
+		by: by, dir: dir, owner: owner, sys: "/sys/class/block", dev: "/dev", every: time.Second, known: map[string]string{}, unmount: unix.Unmount,
 	}
+	u.mount = func(device, dir, kind string) error {
+		return unix.Mount(device, dir, kind, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOATIME, fmt.Sprintf("uid=%d,umask=077", u.owner))
+	}
+	if by == nil {
+		u.by = u
+	}
+	return u
 }
 
 // Insert implements Port. A stick that is there at the start counts as put in.
@@ -45,24 +62,43 @@ func (u *USB) Insert(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	u.unmount(u.dir, unix.MNT_DETACH) // what a run that was killed left; mostly there is none
+	u.by.Unmount(true) // what a run that was killed left; mostly there is none
 	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return "", fmt.Errorf("folder for sticks: %w", err)
 	}
-	if err := u.mount(filepath.Join(u.dev, u.name), u.dir, kind); err != nil {
-		return "", fmt.Errorf("mount stick as %s: %w", kind, err)
+	if err := u.by.Mount(u.name, kind); err != nil {
+		return "", err
 	}
 	return u.dir, nil
 }
 
+// Mount implements Mounter.
+func (u *USB) Mount(name, kind string) error {
+	if !u.onUSB(name) {
+		return fmt.Errorf("%q is no device on USB", name)
+	}
+	if err := u.mount(filepath.Join(u.dev, name), u.dir, kind); err != nil {
+		return fmt.Errorf("mount stick as %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Unmount implements Mounter.
+func (u *USB) Unmount(force bool) error {
+	if force {
+		return u.unmount(u.dir, unix.MNT_DETACH)
+	}
+	return u.unmount(u.dir, 0)
+}
+
 // Release implements Port.
 func (u *USB) Release() error {
-	err := u.unmount(u.dir, 0)
+	err := u.by.Unmount(false)
 	if err == nil && u.size(u.name) != u.known[u.name] {
 		return errors.New("the stick was pulled out too early, put it in again")
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("unmount stick: %w", err), u.unmount(u.dir, unix.MNT_DETACH))
+		return errors.Join(fmt.Errorf("unmount stick: %w", err), u.by.Unmount(true))
 	}
 	return nil
 }
@@ -108,7 +144,7 @@ func (u *USB) find() (name, kind string) {
 		if u.known[d.Name()] != "" || size == "" || size == "0" || !u.onUSB(d.Name()) {
 			continue
 		}
-		kind, err := u.kind(d.Name())
+		kind, err := u.by.Kind(d.Name())
 		if err != nil {
 			continue // its node comes a moment later
 		}
@@ -121,8 +157,8 @@ func (u *USB) find() (name, kind string) {
 
 // onUSB reports whether a device hangs on a USB port. No other disk is ever touched.
 func (u *USB) onUSB(name string) bool {
-	path, err := os.Readlink(filepath.Join(u.sys, name))
-	return err == nil && strings.Contains(path, "/usb")
+	path, err := os.Readlink(filepath.Join(u.sys, filepath.Base(name)))
+	return err == nil && name == filepath.Base(name) && strings.Contains(path, "/usb")
 }
 
 // size returns the size of a block device as the kernel writes it, "" when it has gone.
@@ -134,8 +170,11 @@ func (u *USB) size(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// kind returns the kind of a device's file system if that is a stick's, else "".
-func (u *USB) kind(name string) (string, error) {
+// Kind implements Mounter.
+func (u *USB) Kind(name string) (string, error) {
+	if !u.onUSB(name) {
+		return "", nil
+	}
 	f, err := os.Open(filepath.Join(u.dev, name))
 	if err != nil {
 		return "", err

@@ -66,7 +66,7 @@ func newStickBench(t *testing.T) *stickBench {
 func fakeUSB(t *testing.T) *USB {
 	t.Helper()
 	root := t.TempDir()
-	u := NewUSB(filepath.Join(root, "mnt"))
+	u := NewUSB(filepath.Join(root, "mnt"), os.Getuid(), nil)
 	u.sys, u.dev, u.every = filepath.Join(root, "sys", "class", "block"), filepath.Join(root, "dev"), time.Millisecond
 	for _, dir := range []string{u.sys, u.dev} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/keyfile"
@@ -30,16 +31,18 @@ type Body struct {
 	formText, formSig []byte
 }
 
-// An Update says which image a kiosk is to take. Nothing takes it yet.
+// An Update says which bundle a kiosk is to take: package update.
 type Update struct {
 	Schema  int    `toml:"schema"`
-	Version string `toml:"version"`
-	Size    int    `toml:"size"`   // bytes
-	SHA256  string `toml:"sha256"` // of the image, hexadecimal
-	URL     string `toml:"url"`    // https
+	Version int    `toml:"version"` // grows with each release
+	Reads   int    `toml:"reads"`   // the newest journal format that it can read
+	Writes  int    `toml:"writes"`  // the journal format that it writes
+	Size    int64  `toml:"size"`    // bytes
+	SHA256  string `toml:"sha256"`  // of the bundle, hexadecimal
+	URL     string `toml:"url"`     // https
 }
 
-const maxVersion = 64 // bytes
+const maxBundle = 1 << 30 // bytes
 
 // Read reads the body of an order. Whether a kiosk can use it besides (a form's publisher, a lane's name), only that
 // kiosk can tell. Errors list all faults with their lines.
@@ -104,17 +107,23 @@ func readUpdate(text []byte) (Body, error) {
 		return Body{}, err
 	}
 	doc.Schema(u.Schema, 1)
-	if u.Version == "" || len(u.Version) > maxVersion {
-		doc.Fault("version", "needs 1 to %d bytes", maxVersion)
+	if u.Version < 1 {
+		doc.Fault("version", "needs the release's number")
 	}
-	if u.Size < 1 {
-		doc.Fault("size", "needs the image's bytes")
+	if u.Reads < 1 {
+		doc.Fault("reads", "needs the journal's format")
 	}
-	if b, err := hex.DecodeString(u.SHA256); err != nil || len(b) != 32 {
-		doc.Fault("sha256", "needs 64 hexadecimal digits")
+	if u.Writes < 1 || u.Writes > u.Reads {
+		doc.Fault("writes", "needs a journal's format that it can read")
+	}
+	if u.Size < 1 || u.Size > maxBundle {
+		doc.Fault("size", "needs the bundle's bytes, at most %d", maxBundle)
+	}
+	if b, err := hex.DecodeString(u.SHA256); err != nil || len(b) != 32 || strings.ToLower(u.SHA256) != u.SHA256 {
+		doc.Fault("sha256", "needs 64 hexadecimal digits, small ones")
 	}
 	if a, err := url.Parse(u.URL); err != nil || a.Scheme != "https" || a.Host == "" {
-		doc.Fault("url", "needs an address such as \"https://hub.example/image\"")
+		doc.Fault("url", "needs an address such as \"https://hub.example/v1/bundles/7.bundle\"")
 	}
 	return Body{Update: u}, doc.Err()
 }
@@ -126,6 +135,7 @@ type Layer struct {
 	Trust   *credential.Trust // nil: as configured
 	Forms   form.Set          // besides those that are configured
 	Rosters roster.Set
+	Update  *Update // nil: the card's system stays
 
 	ca []byte // of the hub, where an order brings one
 }
@@ -146,6 +156,8 @@ func (l *Layer) add(o wire.Order, publisher ed25519.PublicKey) error {
 		l.Forms[b.Form.Ref()] = *b.Form
 	case b.Trust != nil:
 		l.Trust = b.Trust
+	case b.Update != nil:
+		l.Update = b.Update
 	case b.Roster != nil:
 		l.Rosters[o.Name] = *b.Roster
 	case b.Config != nil:

@@ -111,7 +111,7 @@ func TestLayers(t *testing.T) {
 			sign(t, wire.OrderTrust, 1, string(pem)),
 			sign(t, wire.OrderForm, 1, string(body), named(name)),
 			sign(t, wire.OrderRoster, 1, roster1(t, "id:1"), named("shift-1")),
-			sign(t, wire.OrderUpdate, 1, "schema = 1\nversion = \"2\"\nsize = 9\nsha256 = \""+strings.Repeat("ab", 32)+"\"\nurl = \"https://hub.example/2\"\n"),
+			sign(t, wire.OrderUpdate, 1, "schema = 1\nversion = 2\nreads = 1\nwrites = 1\nsize = 9\nsha256 = \""+strings.Repeat("ab", 32)+"\"\nurl = \"https://hub.example/2\"\n"),
 			sign(t, wire.OrderConfig, 1, `schema = 1
 venue.retain = "48h"
 [uplink]

@@ -48,7 +48,14 @@ type Options struct {
 	Publisher ed25519.PublicKey // who signs forms
 	Base      *config.Kiosk     // what stands without any order
 	Probation time.Duration
+	Updates   Updates // nil: an order with an update is only kept
 	Log       *slog.Logger
+}
+
+// Updates takes the orders that change the card's system.
+type Updates interface {
+	Check(Update) error // says why such an order is not taken
+	SetOrder(*Update)   // the one that stands, nil: none does
 }
 
 // A Keeper serves one kiosk, through all its starts within a program. It is safe for concurrent use.
@@ -189,7 +196,11 @@ func (k *Keeper) Take(raw []byte) error {
 	}
 	defer k.wake()
 	trial := k.bare()
-	if err := trial.add(o, k.Publisher); err != nil {
+	err = trial.add(o, k.Publisher)
+	if err == nil && trial.Update != nil && k.Updates != nil {
+		err = k.Updates.Check(*trial.Update)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %v: %w", wire.ErrOrder, o, err), k.commit(k.s.refuse(o.Slot(), o.Serial, err.Error())))
 	}
 	if err := k.folder.write(fileName(o.Slot(), o.Serial), raw); err != nil {

@@ -39,6 +39,7 @@ func (k *Keeper) Start() Layer {
 		l, slot, gone, err := k.layer()
 		if err == nil {
 			k.sweep()
+			k.update(l)
 			return l
 		}
 		k.Log.Error("order cannot be used", "slot", slot, "error", err)
@@ -227,7 +228,7 @@ func (k *Keeper) due(now time.Time) (next string, kept bool) {
 	return "", kept
 }
 
-// hand gives the rosters of now to the gate. One that cannot be read any more is left out; Start tells of it.
+// hand gives the rosters of now to the gate, and the update to whoever takes it. One that cannot be read any more is left out; Start tells of it.
 func (k *Keeper) hand(gate Gate) {
 	k.mu.Lock()
 	l, _, _, err := k.layer()
@@ -237,9 +238,17 @@ func (k *Keeper) hand(gate Gate) {
 		return
 	}
 	gate.SetRosters(l.Rosters)
+	k.update(l)
 }
 
-// changesGate reports whether a gate must begin anew with an order of that kind: a roster is handed to it, and an update only kept.
+// update names the update that stands.
+func (k *Keeper) update(l Layer) {
+	if k.Updates != nil {
+		k.Updates.SetOrder(l.Update)
+	}
+}
+
+// changesGate reports whether a gate must begin anew with an order of that kind: a roster is handed to it, and an update is the card's.
 func changesGate(kind string) bool { return kind != wire.OrderRoster && kind != wire.OrderUpdate }
 
 // begin puts the next order of a slot on trial. False: that is not on the disk, so nothing has changed.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 )
@@ -160,6 +161,13 @@ func (d *disk) on() <-chan struct{} {
 		d.dark, d.left = make(chan struct{}), 0
 	}
 	return d.dark
+}
+
+// snapshot writes the first n bytes, as they read now, into the file path.
+func (d *disk) snapshot(path string, n int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return os.WriteFile(path, d.seen[:n], 0o600)
 }
 
 // arm lets the power go when n more writes and flushes are done, before the last of them is answered.

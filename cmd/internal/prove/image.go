@@ -13,22 +13,24 @@ import (
 )
 
 const (
-	scanCuts  = 35 // of a gate at work
-	enrolCuts = 15 // of a unit that becomes one
-	cardSize  = 1 << 30
-	hubHost   = "10.0.2.2" // how QEMU's guests call this machine
-	authority = "hub/tls/" + selfsign.CA
+	scanCuts   = 28 // of a gate at work
+	enrolCuts  = 12 // of a unit that becomes one
+	updateCuts = 10 // of a gate that updates itself
+	cardSize   = 1 << 30
+	hubHost    = "10.0.2.2" // how QEMU's guests call this machine
+	authority  = "hub/tls/" + selfsign.CA
 )
 
 func imageSuite() proof.Suite {
 	return proof.Suite{Name: "prove-image", Last: lastOfImage, Parts: []proof.Part{
 		{Name: "scan", About: "a flashed card becomes a gate, people come, its power is cut and its hub is away", Do: scanImage},
 		{Name: "enrol", About: "a unit reads the codes of its enrolment, and its power is cut meanwhile", Do: enrolImage},
+		{Name: "update", About: "a gate updates itself: to a good system, to one that hangs, to one that was tampered with, to an older one; its power is cut meanwhile", Do: updateImage},
 	}}
 }
 
 func lastOfImage(t proof.Tally) string {
-	return fmt.Sprintf("prove-image: boots=%d cuts=%d updates=0 lost=%d", t.Boots, t.Cuts, t.Lost)
+	return fmt.Sprintf("prove-image: boots=%d cuts=%d updates=%d lost=%d", t.Boots, t.Cuts, t.Updates, t.Lost)
 }
 
 // scanImage proves that what a gate on the image has shown as a verdict comes to the puller, whatever the power and the hub do.
@@ -68,7 +70,7 @@ func (u *unit) control(ctx context.Context) error {
 		return err
 	}
 	for range controlCuts {
-		b, err := u.boot(ctx)
+		b, err := u.boot(ctx, false)
 		if err != nil {
 			return err
 		}
@@ -94,7 +96,7 @@ func (u *unit) control(ctx context.Context) error {
 
 // work starts the gate, lets people come, and cuts its power near a write of one of them.
 func (u *unit) work(ctx context.Context, random *rand.Rand) error {
-	b, err := u.boot(ctx)
+	b, err := u.boot(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -150,7 +152,7 @@ func (u *unit) enrolOnce(ctx context.Context, random *rand.Rand) error {
 	if err := errors.Join(u.sign(ctx), u.insert(false)); err != nil {
 		return err
 	}
-	b, err := u.boot(ctx)
+	b, err := u.boot(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -175,7 +177,7 @@ func (u *unit) enrolOnce(ctx context.Context, random *rand.Rand) error {
 	}
 	u.cut(b, random)
 	b.end()
-	if b, err = u.boot(ctx); err != nil {
+	if b, err = u.boot(ctx, false); err != nil {
 		return err
 	}
 	defer b.end()

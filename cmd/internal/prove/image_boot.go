@@ -11,16 +11,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/cmd/internal/prove/proof"
+	"gatepost/device/slot"
 )
 
 const (
 	bootLimit = 4 * time.Minute // for anything that is awaited, on a machine that is very busy
-	slotA     = "/dev/vda2"
+	startSize = 160 << 20       // bytes of a card, in which all is that the firmware reads
 )
+
+// errReset means that the machine has started itself again, or was made to by its watchdog.
+var errReset = errors.New("the machine has started again")
 
 // A run of the image, from its power to the cut.
 type powered struct {
@@ -32,8 +37,8 @@ type powered struct {
 	console string
 }
 
-// boot gives the unit power.
-func (u *unit) boot(ctx context.Context) (*powered, error) {
+// boot gives the unit power; try is set by who has started it again to try the other slot.
+func (u *unit) boot(ctx context.Context, try bool) (*powered, error) {
 	path := filepath.Join(u.dir, "port")
 	os.Remove(path)
 	l, err := net.Listen("unix", path)
@@ -41,12 +46,22 @@ func (u *unit) boot(ctx context.Context) (*powered, error) {
 		return nil, err
 	}
 	defer l.Close()
+	first := filepath.Join(u.dir, "first")
+	if err := u.disk.snapshot(first, startSize); err != nil {
+		return nil, err
+	}
+	fw := firmware{dir: u.dir, board: u.kit.file("board.dtb")}
+	system, err := fw.start(ctx, first, try)
+	if err != nil {
+		return nil, fmt.Errorf("firmware: %w", err)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	b := &powered{states: make(chan guard.State), gone: u.disk.on(), stop: stop, ended: make(chan struct{}), console: filepath.Join(u.dir, "console")}
 	cmd := exec.CommandContext(ctx, "qemu-system-aarch64",
 		"-M", "virt", "-cpu", "cortex-a53", "-accel", "tcg", "-m", "512", "-nodefaults", "-display", "none", "-no-reboot",
-		"-kernel", u.kit.file("kernel"), "-initrd", u.kit.file("initrd.gz"), "-append",
-		fmt.Sprintf("console=ttyAMA0 quiet panic=-1 root=%s rootfstype=squashfs ro now=%d", slotA, time.Now().Unix()),
+		"-kernel", system.kernel, "-dtb", system.tree, "-initrd", u.kit.file("initrd.gz"), "-append",
+		fmt.Sprintf("%s console=ttyAMA0 panic=-1 now=%d", system.cmdline, time.Now().Unix()),
+		"-device", "i6300esb", "-action", "watchdog=reset",
 		"-serial", "file:"+b.console,
 		"-blockdev", "driver=nbd,node-name=disk,server.type=unix,server.path="+u.listen.Addr().String(),
 		"-device", "virtio-blk-pci,drive=disk,write-cache=on",
@@ -96,7 +111,7 @@ func (b *powered) await(ctx context.Context, what string, as func(guard.State) b
 		select {
 		case next, ok := <-b.states:
 			if !ok {
-				return s, fmt.Errorf("%s: the machine has ended; %s", what, b.tail())
+				return s, fmt.Errorf("%s: %w; %s", what, errReset, b.tail())
 			}
 			if s = next; as(s) {
 				return s, nil
@@ -109,6 +124,12 @@ func (b *powered) await(ctx context.Context, what string, as func(guard.State) b
 			return s, ctx.Err()
 		}
 	}
+}
+
+// wantsTry reports whether the machine has started again with the word by which a Pi's firmware tries the other slot.
+func (b *powered) wantsTry() bool {
+	<-b.ended
+	return strings.Contains(b.tail(), "Restarting system with command '"+slot.TryBoot+"'")
 }
 
 // show puts a code before the camera.
@@ -126,6 +147,9 @@ func (b *powered) dark(wait time.Duration) bool {
 
 // end ends the machine.
 func (b *powered) end() {
+	if b == nil {
+		return
+	}
 	b.stop()
 	<-b.ended
 	if b.port != nil {

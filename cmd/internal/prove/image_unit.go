@@ -36,6 +36,7 @@ type unit struct {
 	card    []byte // as it was flashed
 	codes   []string
 	signed  int // enrolments
+	orders  int
 	part    int // of the codes, that is shown next
 	people  int
 	device  string // as it named itself last
@@ -112,7 +113,12 @@ func (u *unit) office(ctx context.Context) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return errors.Join(u.sign(ctx), os.WriteFile(filepath.Join(u.dir, "gates.csv"), []byte("codes\ncodes-1\n"), 0o600))
+	return u.sign(ctx)
+}
+
+// renew makes another gate of the unit, on a new card.
+func (u *unit) renew(ctx context.Context) error {
+	return errors.Join(u.sign(ctx), u.flash(ctx), u.insert(false))
 }
 
 // sign makes an enrolment, which serves one unit, and its codes.
@@ -146,7 +152,11 @@ func (u *unit) flash(ctx context.Context) error {
 	defer exec.Command("losetup", "-d", loop).Run()
 	words := []string{"flash", "-key", "keys/maker.pub.pem", "-yes", image, loop}
 	if u.flashed {
-		words = slices.Insert(words, 4, "-venues", "gates.csv")
+		table := fmt.Sprintf("gates-%d.csv", u.signed)
+		if err := os.WriteFile(filepath.Join(u.dir, table), fmt.Appendf(nil, "codes\ncodes-%d\n", u.signed), 0o600); err != nil {
+			return err
+		}
+		words = slices.Insert(words, 4, "-venues", table)
 	}
 	if _, err := u.gatectl(ctx, words...); err != nil {
 		return err
@@ -271,7 +281,7 @@ func (u *unit) sent(ctx context.Context, b *powered) error {
 
 // finish lets the gate send what it holds, and looks for everything that was acknowledged in a pull.
 func (u *unit) finish(ctx context.Context) error {
-	b, err := u.boot(ctx)
+	b, err := u.boot(ctx, false)
 	if err != nil {
 		return err
 	}

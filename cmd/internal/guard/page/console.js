@@ -54,6 +54,7 @@ function drawHealth(s) {
   const rows = s.lanes.map(l => [l.ok ? "" : "bad", `${l.name}: ${l.text || "máy quét chạy · reading"}`]);
   rows.push([s.online ? "" : "meh", s.online ? "Máy chủ: đã nối · hub reached" : "Máy chủ: chưa nối · hub not reached", s.uplink]);
   if (s.progress) rows.push(["", `${s.progress.vi} · ${s.progress.en}`]);
+  if (s.update) rows.push(["", `${s.update.vi} · ${s.update.en}`]);
   if (s.aside) rows.push(["meh", `Máy chủ không nhận ${number(s.aside)} mục · entries refused by the hub: ${s.aside}`]);
   rows.push([s.clock === "none" ? "bad" : s.clock === "seen" ? "meh" : "", `Đồng hồ · clock: ${s.clock}`]);
   for (const p of s.peers || []) rows.push(peerRow(p, s.zone));

@@ -25,7 +25,7 @@ import (
 
 // A Tally is what a part of a proof counted.
 type Tally struct {
-	Seeds, Boots, Cuts, Kills, Damaged, Mutants, Caught, Lost, Doubled, Unnoticed int
+	Seeds, Boots, Cuts, Updates, Kills, Damaged, Mutants, Caught, Lost, Doubled, Unnoticed int
 }
 
 // Add adds o to t.
@@ -33,6 +33,7 @@ func (t *Tally) Add(o Tally) {
 	t.Seeds += o.Seeds
 	t.Boots += o.Boots
 	t.Cuts += o.Cuts
+	t.Updates += o.Updates
 	t.Kills += o.Kills
 	t.Damaged += o.Damaged
 	t.Mutants += o.Mutants
