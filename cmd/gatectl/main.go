@@ -46,6 +46,7 @@ func commands() []command {
 		{"order", "sign … FILE | show ORDER… | put STICK ORDER…", "signs, explains and carries orders to kiosks", orderCommand},
 		{"roster", "build -out ROSTER FILE.csv", "makes a roster of who is expected or barred", rosterCommand},
 		{"trust", "build -key FILE -out BUNDLE FILE… | show BUNDLE", "makes or explains the bundle of trusted keys", trustCommand},
+		{"selftest", "[-gate URL]", "has a gate on this machine test itself", selftest},
 		{"export", "-journal DIR -key FILE [-dead] STICK", "puts a card's unsent entries onto a USB stick", exportCommand},
 		{"enrol", "-key FILE -hub URL … -out DIR | show FILE…", "makes or explains the codes that make a gate of a unit", enrolCommand},
 		{"badge", "-key FILE -number NUMBER [-role ROLE] -out PNG", "makes the badge of a guard or a supervisor", badgeCommand},

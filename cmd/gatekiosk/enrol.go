@@ -27,8 +27,22 @@ type origin struct {
 	store *enrol.Store // nil: the configuration says all
 	again func()       // called when a later enrolment was taken, to begin anew
 
+	refused map[string]string // what of the card's files was not done, by file
+
 	clock  *wall.Clock                // has the hub's time; nil at first
 	turned map[string]entry.Direction // lanes that the guard has turned
+}
+
+// tell notes why a file on the card was not obeyed; "": it was, or there is none.
+func (e *origin) tell(file, why string, log *slog.Logger) {
+	if why == "" {
+		return
+	}
+	log.Warn("a file on the card is not obeyed", "file", file, "why", why)
+	if e.refused == nil {
+		e.refused = map[string]string{}
+	}
+	e.refused[file] = why
 }
 
 // turn gives lanes the directions that the guard gave them before the gate began anew, and returns them as configured. Of
@@ -94,17 +108,25 @@ func serve(ctx context.Context, c *config.Kiosk, log *slog.Logger) error {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
+	from := &origin{root: root}
+	if c.Enrolment != "" {
+		why, err := enrol.Reset(filepath.Dir(c.Enrolment), c.Data, c.Keys.Device)
+		if err != nil {
+			why = err.Error()
+		}
+		from.tell(enrol.ResetFile, why, log)
+	}
 	store, err := enrol.Open(filepath.Join(c.Data, "enrolment"), issuer, log)
 	if err != nil {
 		return err
 	}
 	if _, ok := store.Current(); ok { // a later one; a unit that waits shows what it reads
 		r := enrol.NewReader(store, func() entry.Stamp { return entry.Stamp{Wall: time.Now()} }, func() {})
-		if said, ok := r.File(c.Enrolment); ok && said.Face != guard.Ask { // which says that the gate has it already
-			log.Info("enrolment's file", "says", said.Words.EN)
+		if said, ok := r.File(c.Enrolment); ok && said.Face != guard.Ask && said.Face != guard.Ready { // the gate has it already, or has taken it
+			from.tell(enrol.FileName, said.Words.VI+" · "+said.Words.EN, log)
 		}
 	}
-	from := &origin{store: store, root: root}
+	from.store = store
 	for ctx.Err() == nil {
 		if _, ok := store.Current(); !ok {
 			if err := await(ctx, c, from, log); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatepost/cmd/internal/config"
 	"gatepost/cmd/internal/helper"
@@ -17,6 +18,7 @@ import (
 	"gatepost/cmd/internal/order"
 	"gatepost/cmd/internal/update"
 	"gatepost/device/slot"
+	"gatepost/device/wall"
 	"gatepost/storage/journal"
 )
 
@@ -150,4 +152,18 @@ func (r *rootRights) runUpdates(ctx context.Context, k *kiosk.Kiosk) error {
 		return nil
 	}
 	return r.updates.Run(ctx, k)
+}
+
+// drift is how far the system's clock, by which logs and certificates go, may be off.
+const drift = 2 * time.Second
+
+// setClock sets the system's clock by a better one.
+func (r *rootRights) setClock(clock *wall.Clock, log *slog.Logger) {
+	now, ok := clock.Fresh()
+	if r.client == nil || !ok || time.Since(now).Abs() <= drift {
+		return
+	}
+	if err := r.client.SetClock(now); err != nil {
+		log.Warn("the system's clock is not set", "error", err)
+	}
 }

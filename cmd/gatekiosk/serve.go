@@ -91,6 +91,9 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	g.Go(func() error { return handOn(ctx) })
 	g.Go(func() error { k.Sticks(ctx, e.root.sticks(c), p.key, receipts); return nil })
 	g.Go(func() error { k.Run(ctx); return nil })
+	for file, why := range e.refused {
+		g.Go(func() error { k.Part(ctx, file, errors.New(why)); return nil })
+	}
 	g.Go(func() error { return runOrders(ctx, orders, k, p.clock) })
 	g.Go(func() error { return e.root.runUpdates(ctx, k) })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", p.device, "lanes", len(o.Lanes), "saved", p.journal.Stats().Saved)
@@ -289,7 +292,7 @@ func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, o
 	o := uplink.Options{
 		Hub: c.Uplink.Hub, Proxy: c.Proxy, CA: roots, Key: p.key, ReceiptKey: receipts, Aside: asideFile(c),
 		Interval: c.Interval, MaxWait: 4 * c.Interval, Log: log,
-		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(p.clock, log),
+		OnState: reached(k, orders), OnAlarm: func(text string) { k.Alarm(ctx, text) }, OnTime: setClock(p.clock, e.root, log),
 	}
 	if now := p.clock.Stamp(); now.Trust >= entry.TrustClock { // the system's clock, by which certificates are checked, may be wrong
 		o.Since = now.Wall
@@ -306,15 +309,17 @@ func newUplink(ctx context.Context, c *config.Kiosk, p *parts, k *kiosk.Kiosk, o
 	return uplink.New(p.journal, o).Run, nil
 }
 
-// setClock returns what takes the hub's time. It logs a time that is not taken once, until one is.
-func setClock(clock *wall.Clock, log *slog.Logger) func(at time.Time, roundTrip time.Duration) {
+// setClock returns what takes the hub's time, also for the system. It logs a time that is not taken once, until one is.
+func setClock(clock *wall.Clock, root *rootRights, log *slog.Logger) func(at time.Time, roundTrip time.Duration) {
 	refused := false
 	return func(at time.Time, roundTrip time.Duration) {
 		err := clock.Tell(at, roundTrip)
 		if err != nil && !refused {
 			log.Warn("the clock is not set by the hub", "error", err)
 		}
-		refused = err != nil
+		if refused = err != nil; !refused {
+			root.setClock(clock, log)
+		}
 	}
 }
 

@@ -331,10 +331,11 @@ func TestWaitingGate(t *testing.T) {
 			}
 		}
 	}
-	says("Not enrolled")
+	says("step 1 of 3: waiting for the camera")
 	store := open(t, t.TempDir(), nil)
 	var run sync.WaitGroup
 	run.Go(func() { g.Run(t.Context(), store, clockAt(noon, entry.TrustClock)) })
+	says("step 2 of 3: Not enrolled")
 	issuer := newKey(t)
 	parts, other := wire.EnrolmentParts(sign(t, issuer, sample(t, 1))), wire.EnrolmentParts(sign(t, issuer, sample(t, 2)))
 	n := len(parts)
@@ -354,6 +355,7 @@ func TestWaitingGate(t *testing.T) {
 	one.texts <- parts[n-1]
 	run.Wait()
 	one.closed.Wait()
+	says("step 3 of 3: enrolled")
 	if e, ok := store.Current(); !ok || e.ID != [16]byte{1} {
 		t.Errorf("%+v, %v", e, ok)
 	}

@@ -3,8 +3,10 @@ package enrol
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"gatepost/cmd/internal/guard"
@@ -22,10 +24,11 @@ type Gate struct {
 	lanes []kiosk.Lane
 	log   *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	said    guard.Said
-	states  []guard.Lane
-	changed chan struct{}
+	mu       sync.Mutex // guards what follows
+	enrolled bool
+	said     guard.Said
+	states   []guard.Lane
+	changed  chan struct{}
 }
 
 // NewGate returns a unit with those lanes.
@@ -43,7 +46,10 @@ func NewGate(lanes []kiosk.Lane, log *slog.Logger) *Gate {
 func (g *Gate) Run(ctx context.Context, store *Store, clock func() entry.Stamp) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := NewReader(store, clock, stop)
+	r := NewReader(store, clock, func() {
+		g.change(func() { g.enrolled = true })
+		stop()
+	})
 	if said, ok := r.File(g.File); ok {
 		g.change(func() { g.said = said })
 	}
@@ -126,11 +132,28 @@ func (g *Gate) change(f func()) {
 func (g *Gate) State() guard.State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	said := g.said
+	said := g.step()
 	return guard.State{
 		Venue: "Gatepost", Zone: "UTC", Clock: entry.TrustNone.String(), Enrol: &said,
 		Lanes: append([]guard.Lane{}, g.states...), Shown: []guard.Shown{}, Recent: []guard.Recent{},
 	}
+}
+
+// step numbers what is said by the three steps to a gate: a camera works, the codes are read, and the gate starts. g.mu is held.
+func (g *Gate) step() guard.Said {
+	n, said := 1, g.said
+	if slices.ContainsFunc(g.states, func(l guard.Lane) bool { return l.OK }) || g.said.Face != guard.Ready {
+		n = 2
+	}
+	switch {
+	case g.enrolled:
+		n = 3
+		said.Words = guard.Text{VI: "đã ghi danh, cổng khởi động trong vài giây", EN: "enrolled, the gate starts within seconds"}
+	case n == 1:
+		said.Words = guard.Text{VI: "đợi máy quét, khoảng 5 giây", EN: "waiting for the camera, about 5 s"}
+	}
+	said.Words.VI, said.Words.EN = fmt.Sprintf("Bước %d/3: %s", n, said.Words.VI), fmt.Sprintf("step %d of 3: %s", n, said.Words.EN)
+	return said
 }
 
 // Changed implements guard.Gate.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"gatepost/cmd/internal/guard"
 	"gatepost/storage/entry"
@@ -18,6 +19,7 @@ type Reader struct {
 
 	mu    sync.Mutex
 	parts wire.Parts
+	began time.Time // when the first part of these came
 }
 
 // NewReader returns what reads enrolments into store. taken is called for each one that is taken.
@@ -36,15 +38,27 @@ func (r *Reader) Read(text string) (said guard.Said, part bool) {
 	case err != nil:
 		return refused(err), true
 	case whole == nil:
-		return guard.Said{Face: guard.Ask, Words: guard.Text{
-			VI: fmt.Sprintf("Đang ghi danh: phần %d trên %d", have, of), EN: fmt.Sprintf("enrolling: part %d of %d", have, of),
-		}}, true
+		return guard.Said{Face: guard.Ask, Words: r.progress(have, of)}, true
 	}
 	if err := r.store.Take(whole, r.clock()); err != nil {
 		return refused(err), true
 	}
 	r.taken()
 	return guard.Said{Face: guard.Ready, Words: guard.Text{VI: "Đã ghi danh", EN: "enrolled"}}, true
+}
+
+// progress says how many parts are here, and from the second one on how long the others take at this pace.
+func (r *Reader) progress(have, of int) guard.Text {
+	words := guard.Text{VI: fmt.Sprintf("Đang ghi danh: phần %d trên %d", have, of), EN: fmt.Sprintf("enrolling: part %d of %d", have, of)}
+	if have == 1 {
+		r.began = time.Now()
+		return words
+	}
+	left := time.Since(r.began) / time.Duration(have-1) * time.Duration(of-have)
+	seconds := int(left.Seconds()) + 1
+	words.VI += fmt.Sprintf(", còn khoảng %d giây", seconds)
+	words.EN += fmt.Sprintf(", about %d s left", seconds)
+	return words
 }
 
 // refused says why a code is not taken. What cannot be written is told with its reason, which names a file.

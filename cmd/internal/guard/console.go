@@ -38,7 +38,7 @@ type Options struct {
 
 // Console returns the guard's page and what it speaks: GET /state.json, GET /events (the same as server-sent
 // events, at each change), POST /act (an Action as JSON; 204, or 4xx with a sentence), GET /roll.json where the policy lets
-// the guard see that (else 404). It takes requests from pages of its own origin alone, and only by a loopback or literal
+// the guard see that (else 404), GET /slip.png, the code of the last self-test. It takes requests from pages of its own origin alone, and only by a loopback or literal
 // address, so that no web page that the guard happens to visit can reach it.
 func Console(gate Gate, o Options) http.Handler {
 	mux := http.NewServeMux()
@@ -52,6 +52,7 @@ func Console(gate Gate, o Options) http.Handler {
 		writeJSON(w, gate.State())
 	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { events(w, r, gate) })
+	mux.HandleFunc("GET /slip.png", func(w http.ResponseWriter, _ *http.Request) { slip(w, gate) })
 	mux.HandleFunc("POST /act", func(w http.ResponseWriter, r *http.Request) { act(w, r, gate) })
 	if o.Sim != nil {
 		mux.Handle("GET /sim", o.Sim)

@@ -107,6 +107,7 @@ type State struct {
 	Settings *Settings  `json:"settings,omitempty"` // while a supervisor's badge has opened them
 	RollCall bool       `json:"roll_call"`          // the policy lets the guard see who is inside
 	Checked  []Check    `json:"checked,omitempty"`  // what the last self-test found
+	Slip     string     `json:"slip,omitempty"`     // and the text of its code
 }
 
 // A Shift is what has passed since a guard took the gate over.

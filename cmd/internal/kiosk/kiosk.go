@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,6 +93,7 @@ type Kiosk struct {
 	settings guard.Settings
 	unlocked time.Time // until when the settings can be changed
 	checked  []guard.Check
+	passSlip string
 	roll     map[string]inside // by a person's first key
 	faults   map[string]string // by part
 	uplink   uplink.State
@@ -317,7 +317,7 @@ func (k *Kiosk) journalFailed(ctx context.Context, d entry.Draft, err error) {
 // keepFault keeps what befell a part. Its text may come from a driver or a hub and is cut, for an entry has its
 // bounds; a journal that cannot keep it has a fault of its own by then.
 func (k *Kiosk) keepFault(ctx context.Context, f entry.Fault) error {
-	f.Text = strings.ToValidUTF8(f.Text[:min(len(f.Text), maxFault)], "")
+	f.Text = cut(f.Text, maxFault)
 	_, err := k.keep(ctx, f)
 	return err
 }

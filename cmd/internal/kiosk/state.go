@@ -46,6 +46,7 @@ func (k *Kiosk) State() guard.State {
 		s.Ask = &first.Question
 	}
 	s.Shift, s.RollCall, s.Checked = k.shift.shown(), k.Policy.RollCall, k.checked
+	s.Slip = k.passSlip
 	if time.Now().Before(k.unlocked) {
 		settings := k.settings
 		s.Settings = &settings

@@ -2,6 +2,8 @@ package kiosk
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +162,19 @@ func TestSelfTest(t *testing.T) {
 	}
 	if s := b.State(); len(s.Checked) != 5 || s.Checked[2].OK || !s.Checked[1].OK || s.Checked[3].OK {
 		t.Errorf("%+v", s.Checked)
+	} else if !strings.HasPrefix(s.Slip, "Gatepost self-test: FAIL 3/5\n") || !strings.Contains(s.Slip, b.Device) || !strings.Contains(s.Slip, "- hub not reached") {
+		t.Errorf("the slip says %q", s.Slip)
+	}
+	b.File = filepath.Join(t.TempDir(), "settings.json")
+	if err := b.Do(t.Context(), guard.Action{Test: &guard.Test{}}); err != nil || len(b.State().Checked) != 7 {
+		t.Errorf("the card is not tried: %+v, %v", b.State().Checked, err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(b.File)); err != nil || len(left) > 0 {
+		t.Errorf("the test leaves %v, %v", left, err)
+	}
+	b.File = filepath.Join(t.TempDir(), "no", "folder")
+	if err := b.Do(t.Context(), guard.Action{Test: &guard.Test{}}); err != nil || b.State().Checked[4].OK {
+		t.Errorf("a card that cannot be written to: %+v, %v", b.State().Checked, err)
 	}
 	b.Journal.Close()
 	tried = false

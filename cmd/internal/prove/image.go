@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	scanCuts   = 28 // of a gate at work
-	enrolCuts  = 12 // of a unit that becomes one
-	updateCuts = 10 // of a gate that updates itself
+	scanCuts   = 30 // of a gate at work
+	enrolCuts  = 14 // of a unit that becomes one
+	updateCuts = 6 // of a gate that updates itself
 	cardSize   = 1 << 30
 	hubHost    = "10.0.2.2" // how QEMU's guests call this machine
 	authority  = "hub/tls/" + selfsign.CA

@@ -49,7 +49,7 @@ func (u *unit) update(ctx context.Context, random *rand.Rand, cuts int) error {
 			return err
 		}
 		if u.t.Cuts < cuts {
-			u.disk.arm(40 + random.IntN(500)) // a start makes about 40 writes, a bundle 700
+			u.disk.arm(40 + random.IntN(300)) // a start makes about 40 writes, an update some hundreds
 		}
 		stands, err := u.watchUpdate(ctx, b)
 		switch {

@@ -103,7 +103,11 @@ function drawSuggest(lanes) {
     el("button", { onclick: () => act({ turn: { lane: l.name, direction: l.suggest } }) }, `Đổi sang ${way}`));
 }
 
-function drawChecks(checks) {
+function drawChecks(checks, slip) {
+  const code = $("test-slip");
+  if (slip && code.title !== slip) code.src = "slip.png?" + Date.now();
+  code.title = slip || "";
+  code.hidden = !slip;
   $("test-list").replaceChildren(...(checks || []).map(c => el("li", { class: c.ok ? "" : "bad" }, `${c.ok ? "✓" : "✕"} ${c.text.vi}`, el("small", {}, c.text.en))));
 }
 
@@ -204,7 +208,7 @@ function draw(s) {
   drawAsk(s.ask);
   if (s.shift) drawShift(s.shift, s.zone);
   drawSuggest(s.lanes);
-  drawChecks(s.checked);
+  drawChecks(s.checked, s.slip);
   drawSettings(s.settings);
   drawOptions($("write-form").elements.lane, s.lanes);
   $("roll-open").hidden = !s.roll_call;
