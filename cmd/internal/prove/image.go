@@ -15,7 +15,7 @@ import (
 const (
 	scanCuts   = 30 // of a gate at work
 	enrolCuts  = 14 // of a unit that becomes one
-	updateCuts = 6 // of a gate that updates itself
+	updateCuts = 6  // of a gate that updates itself
 	cardSize   = 1 << 30
 	hubHost    = "10.0.2.2" // how QEMU's guests call this machine
 	authority  = "hub/tls/" + selfsign.CA
