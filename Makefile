@@ -75,7 +75,7 @@ prove-post: ## the guard's post: lamps, turnstile, screen, readers, battery's cl
 prove-armv6: ## the gate as it is built for a Zero W, under an emulated ARMv6
 	buildroot/test/armv6.sh
 
-prove-image: ## the card's image in a machine: flashed, enrolled, people, 50 power cuts, a hub that is away (15 min; N=0 a quick look)
+prove-image: ## the card's image in a machine: flashed, enrolled, people, updates, 50 power cuts, a hub that is away (25 min; N=0 a quick look)
 	@$(GO) build -o bin/prove ./cmd/internal/prove && exec bin/prove image -n $(or $(N),1) $(PARTS)
 
 prove-journal: ## the journal against kills, failing calls, power cuts, damage and planted bugs (N=2 twice as much, PARTS="cut kill")

@@ -33,7 +33,7 @@ built with, and where gates find it (https://HUB/v1/bundles/NAME.bundle for what
 
 `
 
-// orderFlags are the words of all three.
+// orderFlags are the words of all four.
 type orderFlags struct {
 	key, issuer, out string
 	version          int
@@ -73,8 +73,7 @@ func orderCommand(_ context.Context, e env, args []string) int {
 		return done(e, showOrders(e.out, f.issuer, fs.Args()))
 	case verb == "put" && fs.NArg() > 1:
 		return done(e, putOrders(e.out, fs.Arg(0), f.devices, fs.Args()[1:]))
-	}
-	if verb == "update" && f.version > 0 && f.url != "" && fs.NArg() == 1 {
+	case verb == "update" && f.version > 0 && f.url != "" && fs.NArg() == 1:
 		return done(e, describeUpdate(e.out, f.version, f.url, fs.Arg(0)))
 	}
 	return misused(e, fs, "sign needs -key, -kind, -serial and one file, show an order, put a stick and an order, update -version, -url and a bundle")
@@ -260,7 +259,7 @@ func describeUpdate(w io.Writer, version int, url, file string) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := update.Try(f); err != nil {
+	if err := update.Inspect(f); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	body := fmt.Sprintf("schema = 1\nversion = %d\nreads = %d\nwrites = %d\nsize = %d\nsha256 = \"%x\"\nurl = %q\n",

@@ -64,7 +64,10 @@ func (r *rootRights) help(ctx context.Context, c *config.Kiosk, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	host := helper.System(stickDir(c), int(who.Uid), c.Data)
+	host, err := helper.System(int(who.Uid), c.Data)
+	if err != nil {
+		return err
+	}
 	code, err := helper.Run(ctx, helper.Options{User: c.User, Data: c.Data, Host: host, Log: log})
 	if err == nil && code != 0 {
 		err = fmt.Errorf("the gate has ended with status %d", code)
@@ -72,14 +75,12 @@ func (r *rootRights) help(ctx context.Context, c *config.Kiosk, log *slog.Logger
 	return err
 }
 
-func stickDir(c *config.Kiosk) string { return filepath.Join(c.Data, "stick") }
-
 // sticks returns the port of USB sticks.
 func (r *rootRights) sticks(c *config.Kiosk) *kiosk.USB {
 	if r.client == nil {
-		return kiosk.NewUSB(stickDir(c), os.Getuid(), nil)
+		return kiosk.NewUSB(filepath.Join(c.Data, "stick"), os.Getuid(), nil)
 	}
-	return kiosk.NewUSB(stickDir(c), os.Getuid(), r.client)
+	return kiosk.NewUSB(helper.StickDir, os.Getuid(), r.client)
 }
 
 // openUpdates finds out whether this board starts from slots, and which runs.

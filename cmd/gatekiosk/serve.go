@@ -35,7 +35,6 @@ import (
 // order.ErrChanged when it is to begin anew; orders is nil where nobody may send any.
 func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *origin, log *slog.Logger) error {
 	c := l.Config
-	o := kiosk.Options{Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log}
 	beside, err := openPost(c, log) // first, so that no green of a run that was killed outlives it
 	defer beside.halt()
 	if err != nil {
@@ -46,20 +45,13 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 		return err
 	}
 	defer p.close()
-	o.Device, o.Journal, o.Memory, o.Clock = p.device, p.journal, p.memory, p.clock
 	var simulator kiosk.Simulator
-	if err := configure(&o, c, &simulator); err != nil {
+	o, err := gateOptions(l, orders, e, p, &simulator, log)
+	if err != nil {
 		return err
 	}
 	beside.configure(&o)
-	overlay(&o, l, orders)
-	o.Bundle, o.System = e.root.bundles(), e.root.version
 	configured := e.turn(o.Lanes)
-	o.Aside = asideFile(c)
-	o.File = filepath.Join(c.Data, "settings.json")
-	if err := e.configure(&o, c); err != nil {
-		return err
-	}
 	k, err := kiosk.New(o)
 	if err != nil {
 		return err
@@ -98,6 +90,22 @@ func serveGate(ctx context.Context, l order.Layer, orders *order.Keeper, e *orig
 	g.Go(func() error { return e.root.runUpdates(ctx, k) })
 	log.Info("gate runs", "venue", c.Venue.Name, "device", p.device, "lanes", len(o.Lanes), "saved", p.journal.Stats().Saved)
 	return g.Wait()
+}
+
+// gateOptions puts together what a gate is told by its configuration, its orders, its enrolment and its card.
+func gateOptions(l order.Layer, orders *order.Keeper, e *origin, p *parts, s *kiosk.Simulator, log *slog.Logger) (kiosk.Options, error) {
+	c := l.Config
+	o := kiosk.Options{
+		Program: version(), Venue: c.Venue.Name, Zone: c.Zone, Retain: c.Retain, Log: log,
+		Device: p.device, Journal: p.journal, Memory: p.memory, Clock: p.clock,
+		Aside: asideFile(c), File: filepath.Join(c.Data, "settings.json"),
+		Bundle: e.root.bundles(), System: e.root.version,
+	}
+	if err := configure(&o, c, s); err != nil {
+		return o, err
+	}
+	overlay(&o, l, orders)
+	return o, e.configure(&o, c)
 }
 
 // listen returns nil where there is no address.

@@ -18,10 +18,10 @@ cp "$board/gatekiosk.toml" gatekiosk.toml
 mv rpi-firmware/cmdline.txt rpi-firmware/cmdline-a.txt
 sed 's,/dev/mmcblk0p5,/dev/mmcblk0p6,' rpi-firmware/cmdline-a.txt >rpi-firmware/cmdline-b.txt
 
-names() { printf '\\t\\t\\t"%s",\\n' "$@"; }
+name() { printf '\\t\\t\\t"%s",\\n' "$1"; }
 first=
-[ ! -e rpi-firmware/bootcode.bin ] || first=$(names rpi-firmware/bootcode.bin) # a Pi 3 looks for it there
-boot=$(names Image *.dtb rpi-firmware/*)
+[ ! -e rpi-firmware/bootcode.bin ] || first=$(name rpi-firmware/bootcode.bin) # a Pi 3 looks for it there
+boot=$(for f in Image *.dtb rpi-firmware/*; do name "$f"; done)
 sed "s|#FIRST_FILES#|$first|; s|#BOOT_FILES#|$boot|" "$board/genimage.cfg" >genimage.cfg
 
 cd - >/dev/null

@@ -2,12 +2,9 @@ package helper
 
 import (
 	"fmt"
-	"syscall"
-	"unsafe"
 
 	"github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
-	"golang.org/x/sys/unix"
 )
 
 // calls are what a gate, Go's runtime and aplay ask of the kernel. What is not here fails with EPERM. Those that a machine does
@@ -57,19 +54,6 @@ func Confine() error {
 	})
 	if err != nil {
 		return fmt.Errorf("confine: %w", err)
-	}
-	return nil
-}
-
-// restartWith starts the machine again with a word to its firmware, which unix.Reboot cannot carry.
-func restartWith(word string) error {
-	text, err := syscall.BytePtrFromString(word)
-	if err != nil {
-		return err
-	}
-	_, _, no := unix.Syscall6(unix.SYS_REBOOT, unix.LINUX_REBOOT_MAGIC1, unix.LINUX_REBOOT_MAGIC2, unix.LINUX_REBOOT_CMD_RESTART2, uintptr(unsafe.Pointer(text)), 0, 0)
-	if no != 0 {
-		return no
 	}
 	return nil
 }

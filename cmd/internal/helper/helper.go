@@ -40,7 +40,6 @@ const (
 type request struct {
 	Do    string    `json:"do"`
 	Name  string    `json:"name,omitempty"`  // of a block device, as "sda1"
-	Kind  string    `json:"kind,omitempty"`  // of its file system
 	Force bool      `json:"force,omitempty"` // unmount
 	At    time.Time `json:"at,omitzero"`
 	Slot  slot.Slot `json:"slot,omitempty"`
@@ -141,9 +140,7 @@ func (c *Client) Kind(name string) (string, error) {
 }
 
 // Mount mounts a stick at the gate's folder for sticks.
-func (c *Client) Mount(name, kind string) error {
-	return c.do(request{Do: doMount, Name: name, Kind: kind})
-}
+func (c *Client) Mount(name string) error { return c.do(request{Do: doMount, Name: name}) }
 
 // Unmount unmounts it.
 func (c *Client) Unmount(force bool) error { return c.do(request{Do: doUnmount, Force: force}) }

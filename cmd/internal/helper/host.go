@@ -3,10 +3,13 @@ package helper
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"gatepost/cmd/internal/kiosk"
 	"gatepost/device/slot"
@@ -26,10 +29,16 @@ type system struct {
 	data string
 }
 
-// System returns the Host that is this machine. Sticks are mounted at dir for the user with that number, and data is let go
-// of before a restart.
-func System(dir string, uid int, data string) Host {
-	return system{USB: kiosk.NewUSB(dir, uid, nil), data: data}
+// StickDir is where sticks are mounted. It is root's: a gate could lead a folder of its own to any other.
+const StickDir = "/run/gatepost-stick"
+
+// System returns the Host that is this machine. Sticks are mounted for the user with that number, and data is let go of before a
+// restart.
+func System(uid int, data string) (Host, error) {
+	if err := os.Mkdir(StickDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("folder for sticks: %w", err)
+	}
+	return system{USB: kiosk.NewUSB(StickDir, uid, nil), data: data}, nil
 }
 
 // earliest lies before any gate ran.
@@ -49,9 +58,6 @@ var root = regexp.MustCompile(`(?:^|\s)root=(/dev/\w+?)([56])(?:\s|$)`)
 
 // partitions returns those of a slot by the kernel's command line, and whether that slot runs.
 func partitions(cmdline string, s slot.Slot) (boot, sys string, runs bool, err error) {
-	if s != slot.A && s != slot.B {
-		return "", "", false, fmt.Errorf("%d is no slot", s)
-	}
 	m := root.FindStringSubmatch(cmdline)
 	if m == nil {
 		return "", "", false, slot.ErrNoBoard
@@ -83,9 +89,6 @@ func (system) OpenSlot(s slot.Slot) (boot, sys *os.File, err error) {
 
 // SetDefault writes one sector in place, while the partition can be written to for just so long.
 func (system) SetDefault(s slot.Slot) (err error) {
-	if s != slot.A && s != slot.B {
-		return fmt.Errorf("%d is no slot", s)
-	}
 	const flags = unix.MS_REMOUNT | unix.MS_NOATIME
 	if err := unix.Mount("", Boot, "", flags, ""); err != nil {
 		return fmt.Errorf("write to %s: %w", Boot, err)
@@ -121,4 +124,17 @@ func (h system) Restart(try bool) error {
 		return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	}
 	return restartWith(slot.TryBoot)
+}
+
+// restartWith starts the machine again with a word to its firmware, which unix.Reboot cannot carry.
+func restartWith(word string) error {
+	text, err := syscall.BytePtrFromString(word)
+	if err != nil {
+		return err
+	}
+	_, _, no := unix.Syscall6(unix.SYS_REBOOT, unix.LINUX_REBOOT_MAGIC1, unix.LINUX_REBOOT_MAGIC2, unix.LINUX_REBOOT_CMD_RESTART2, uintptr(unsafe.Pointer(text)), 0, 0)
+	if no != 0 {
+		return no
+	}
+	return nil
 }

@@ -202,11 +202,14 @@ func reply(gate *net.UnixConn, a answer, files []*os.File) {
 
 // do is the whole list.
 func do(r request, host Host, restart chan<- bool) (a answer, files []*os.File, err error) {
+	if r.Slot != slot.A && r.Slot != slot.B {
+		return a, nil, fmt.Errorf("%d is no slot", r.Slot)
+	}
 	switch r.Do {
 	case doKind:
 		a.Kind, err = host.Kind(r.Name)
 	case doMount:
-		err = host.Mount(r.Name, r.Kind)
+		err = host.Mount(r.Name)
 	case doUnmount:
 		err = host.Unmount(r.Force)
 	case doClock:

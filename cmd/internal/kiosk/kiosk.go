@@ -108,8 +108,7 @@ type Kiosk struct {
 
 const (
 	maxRecent  = 20
-	maxFault   = 500    // bytes of a fault's text in an entry
-	maxReplay  = 50_000 // entries that are looked through at start for who passed today
+	maxFault   = 500 // bytes of a fault's text in an entry
 	pruneEvery = time.Hour
 	slowWrite  = time.Second
 	watchEvery = time.Second
@@ -211,48 +210,6 @@ func (k *Kiosk) watch(ctx context.Context) {
 // prune deletes what is receipted and old, but for entries that the hub refused.
 func (k *Kiosk) prune(ctx context.Context, now entry.Stamp) (n int, err error) {
 	return k.Journal.Prune(ctx, now.Wall.Add(-k.Retain), now, func() ([]uint64, error) { return uplink.SetAside(k.Aside) })
-}
-
-// replay tells the memory who passed today and fills the list of recent verdicts, after a restart.
-func (k *Kiosk) replay() error {
-	var told entry.Anchor
-	for e, err := range k.Journal.Last(maxReplay) {
-		if err != nil {
-			return err
-		}
-		if a, ok := entry.AnchorOf(e); ok {
-			told = a
-		}
-		e.Wall, _ = told.Wall(e)
-		k.replayEntry(e)
-	}
-	return nil
-}
-
-func (k *Kiosk) replayEntry(e entry.Entry) {
-	switch e.Kind {
-	case entry.KindPassage:
-		p, err := entry.Decode[entry.Passage](e)
-		if err != nil {
-			k.Log.Warn("entry cannot be read", "seq", e.Seq, "error", err)
-			return
-		}
-		k.remember(recent{guard.Recent{
-			Seq: e.Seq, At: e.Wall, Lane: p.Lane, Direction: p.Direction.String(),
-			Face: guard.FaceOf(p.Verdict), Verdict: p.Verdict, Words: guard.Words("", p.Verdict, p.Direction),
-		}, p.Tag, nil})
-		if p.Verdict == entry.Admit && len(p.Tag) > 0 {
-			k.Memory.Replay(memory.Passage{Gate: k.Device, Seq: e.Seq, Tag: p.Tag, Direction: p.Direction, At: e.Wall})
-		}
-	case entry.KindUndo:
-		if u, err := entry.Decode[entry.Undo](e); err == nil {
-			k.takeBack(u.Seq)
-		}
-	case entry.KindShift:
-		if s, err := entry.Decode[entry.Shift](e); err == nil {
-			k.shift = shift{guard: s.Guard, since: e.Wall, seq: e.Seq}
-		}
-	}
 }
 
 // keep appends an entry and tells the guard when that fails. It returns the entry's sequence, or 0. What has

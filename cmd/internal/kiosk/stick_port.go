@@ -19,8 +19,8 @@ const StickLabel = "GATEPOST"
 type Mounter interface {
 	// Kind returns the kind of the device's file system if that is a stick's, else "".
 	Kind(name string) (string, error)
-	// Mount mounts a stick at the folder for sticks.
-	Mount(name, kind string) error
+	// Mount mounts a stick, and nothing else, at the folder for sticks.
+	Mount(name string) error
 	// Unmount unmounts it; by force it always succeeds, and may lose what was written.
 	Unmount(force bool) error
 }
@@ -57,25 +57,27 @@ func NewUSB(dir string, owner int, by Mounter) *USB {
 
 // Insert implements Port. A stick that is there at the start counts as put in.
 func (u *USB) Insert(ctx context.Context) (string, error) {
-	var kind string
-	err := u.poll(ctx, func() bool { u.name, kind = u.find(); return u.name != "" })
-	if err != nil {
+	if err := u.poll(ctx, func() bool { u.name = u.find(); return u.name != "" }); err != nil {
 		return "", err
 	}
 	u.by.Unmount(true) // what a run that was killed left; mostly there is none
 	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return "", fmt.Errorf("folder for sticks: %w", err)
 	}
-	if err := u.by.Mount(u.name, kind); err != nil {
+	if err := u.by.Mount(u.name); err != nil {
 		return "", err
 	}
 	return u.dir, nil
 }
 
 // Mount implements Mounter.
-func (u *USB) Mount(name, kind string) error {
-	if !u.onUSB(name) {
-		return fmt.Errorf("%q is no device on USB", name)
+func (u *USB) Mount(name string) error {
+	kind, err := u.Kind(name)
+	if err != nil {
+		return err
+	}
+	if kind == "" {
+		return fmt.Errorf("%q is no stick", name)
 	}
 	if err := u.mount(filepath.Join(u.dev, name), u.dir, kind); err != nil {
 		return fmt.Errorf("mount stick as %s: %w", kind, err)
@@ -86,7 +88,8 @@ func (u *USB) Mount(name, kind string) error {
 // Unmount implements Mounter.
 func (u *USB) Unmount(force bool) error {
 	if force {
-		return u.unmount(u.dir, unix.MNT_DETACH)
+		u.unmount(u.dir, unix.MNT_DETACH) // fails where nothing is mounted
+		return nil
 	}
 	return u.unmount(u.dir, 0)
 }
@@ -124,12 +127,12 @@ func (u *USB) poll(ctx context.Context, done func() bool) error {
 	return nil
 }
 
-// find looks at the devices that have come since the last time, until one is a stick, and returns it with its kind of
-// file system. A card reader's device is there without a medium, too; its size is 0 then.
-func (u *USB) find() (name, kind string) {
+// find looks at the devices that have come since the last time, until one is a stick, and returns it. A card reader's device is
+// there without a medium, too; its size is 0 then.
+func (u *USB) find() (name string) {
 	devices, err := os.ReadDir(u.sys)
 	if err != nil {
-		return "", "" // no such kernel, no sticks
+		return "" // no such kernel, no sticks
 	}
 	there := map[string]string{}
 	for _, d := range devices {
@@ -149,10 +152,10 @@ func (u *USB) find() (name, kind string) {
 			continue // its node comes a moment later
 		}
 		if u.known[d.Name()] = size; kind != "" {
-			return d.Name(), kind
+			return d.Name()
 		}
 	}
-	return "", ""
+	return ""
 }
 
 // onUSB reports whether a device hangs on a USB port. No other disk is ever touched.

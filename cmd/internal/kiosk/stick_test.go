@@ -312,24 +312,33 @@ func TestStickComesSlowly(t *testing.T) {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
-		if name, _ := u.find(); name != "" {
+		if name := u.find(); name != "" {
 			t.Errorf("found %q", name)
 		}
 	}
 	if err := os.WriteFile(size, []byte("2048\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if name, kind := u.find(); name != "sda1" || kind != "vfat" {
-		t.Errorf("found %q, %q", name, kind)
+	if name := u.find(); name != "sda1" {
+		t.Errorf("found %q", name)
 	}
-	if name, _ := u.find(); name != "" {
+	if kind, err := u.Kind("sda1"); kind != "vfat" || err != nil {
+		t.Errorf("%q, %v", kind, err)
+	}
+	u.mount = func(device, _, _ string) error { t.Errorf("%s is mounted", device); return nil }
+	for _, name := range []string{"mmcblk0", "../dev/sda1", "", "sdz1"} { // a disk that is labelled as a stick is none
+		if err := u.Mount(name); err == nil {
+			t.Errorf("%q is a stick", name)
+		}
+	}
+	if name := u.find(); name != "" {
 		t.Errorf("found %q twice", name)
 	}
 	u.name = "sda1"
 	unplug(t, u, "sda1")
 	u.Removed(t.Context())
 	plug(t, u, "sda1", "usb2", fat32("GATEPOST")) // before anybody looked again
-	if name, _ := u.find(); name != "sda1" {
+	if name := u.find(); name != "sda1" {
 		t.Errorf("found %q", name)
 	}
 }

@@ -110,6 +110,8 @@ func (u *unit) offer(ctx context.Context, version int, bundle string, spoil bool
 	if err != nil {
 		return err
 	}
+	// A frame that zstd skips makes another bundle of it: one that runs already is not fetched again. Source: RFC 8878, 3.1.2.
+	raw = append(raw, 0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, byte(u.orders))
 	dir := filepath.Join(u.dir, "hub")
 	path := filepath.Join(dir, "bundles", name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.MkdirAll(filepath.Join(dir, "orders"), 0o755), os.WriteFile(path, raw, 0o600)); err != nil {

@@ -35,8 +35,8 @@ type Device interface {
 	Sync() error
 }
 
-// Try reads a bundle to its end and says what is wrong with it.
-func Try(bundle io.Reader) error {
+// Inspect reads a bundle to its end and says what is wrong with it.
+func Inspect(bundle io.Reader) error {
 	return members(bundle, func(_ int, t io.Reader, _ int64) error {
 		_, err := io.Copy(io.Discard, t)
 		return err
@@ -115,22 +115,28 @@ func compare(ctx context.Context, d Device, size int64, want [sha256.Size]byte) 
 	if err := unix.Fadvise(int(d.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 		return err
 	}
-	hash, chunk := sha256.New(), make([]byte, chunkSize)
-	for in := io.NewSectionReader(d, 0, size); ctx.Err() == nil; {
-		n, err := in.Read(chunk)
-		hash.Write(chunk[:n])
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if [sha256.Size]byte(hash.Sum(nil)) != want {
+	switch sum, err := hashOf(ctx, d, size); {
+	case err != nil:
+		return err
+	case sum != want:
 		return errors.New("the card does not hold what was written to it")
 	}
 	return nil
+}
+
+// hashOf reads the first size bytes, unless ctx ends.
+func hashOf(ctx context.Context, from io.ReaderAt, size int64) (sum [sha256.Size]byte, err error) {
+	hash, chunk := sha256.New(), make([]byte, chunkSize)
+	for in := io.NewSectionReader(from, 0, size); ; {
+		n, err := in.Read(chunk)
+		hash.Write(chunk[:n])
+		switch {
+		case errors.Is(err, io.EOF):
+			return [sha256.Size]byte(hash.Sum(nil)), nil
+		case err != nil:
+			return sum, err
+		case ctx.Err() != nil:
+			return sum, ctx.Err()
+		}
+	}
 }

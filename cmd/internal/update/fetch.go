@@ -2,7 +2,6 @@ package update
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -57,7 +56,7 @@ func (u *Updater) obtain(ctx context.Context, o order.Update, done func(bytes in
 	return f, nil
 }
 
-// sweep removes the bundles of other orders.
+// sweep removes the bundles of other orders than o, which may be none.
 func (u *Updater) sweep(o order.Update) {
 	files, err := filepath.Glob(filepath.Join(u.Dir, "*"+Suffix))
 	for _, f := range files {
@@ -186,25 +185,14 @@ func (c *counter) Read(p []byte) (int, error) {
 
 // check reads the whole bundle.
 func check(ctx context.Context, f *os.File, o order.Update) error {
-	hash := sha256.New()
-	in := io.NewSectionReader(f, 0, o.Size)
-	for chunk := make([]byte, chunkSize); ctx.Err() == nil; {
-		n, err := in.Read(chunk)
-		hash.Write(chunk[:n])
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	sum, err := hashOf(ctx, f, o.Size)
+	if err != nil {
+		return err
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if !strings.EqualFold(hex.EncodeToString(hash.Sum(nil)), o.SHA256) {
+	if hex.EncodeToString(sum[:]) != o.SHA256 {
 		return errSum
 	}
-	_, err := f.Seek(0, io.SeekStart)
+	_, err = f.Seek(0, io.SeekStart)
 	return err
 }
 

@@ -132,6 +132,7 @@ func (u *Updater) Run(ctx context.Context, gate Gate) error {
 		}
 		o, ok := u.waiting()
 		if !ok {
+			u.sweep(order.Update{}) // what runs now, or has failed, lies in its slot
 			continue
 		}
 		err := u.take(ctx, gate, o)
