@@ -38,8 +38,8 @@ type Options struct {
 
 // Console returns the guard's page and what it speaks: GET /state.json, GET /events (the same as server-sent
 // events, at each change), POST /act (an Action as JSON; 204, or 4xx with a sentence), GET /roll.json where the policy lets
-// the guard see that (else 404), GET /slip.png, the code of the last self-test. It takes requests from pages of its own origin alone, and only by a loopback or literal
-// address, so that no web page that the guard happens to visit can reach it.
+// the guard see that (else 404), GET /slip.png, the code of the last self-test. It takes requests from pages of its own
+// origin alone, and only by a loopback or literal address, so that no web page that the guard happens to visit can reach it.
 func Console(gate Gate, o Options) http.Handler {
 	mux := http.NewServeMux()
 	static, err := fs.Sub(pages, "page")

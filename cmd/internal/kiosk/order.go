@@ -80,8 +80,8 @@ func (k *Kiosk) Idle(ctx context.Context) {
 	}
 }
 
-// takeOrders takes the orders that the stick at dir has for this kiosk, and the bundle of an update. Those for others, and those that came before, are
-// nobody's fault.
+// takeOrders takes the orders that the stick at dir has for this kiosk, and the bundle of an update. Orders for others, and
+// those that came before, are nobody's fault.
 func (k *Kiosk) takeOrders(dir string) error {
 	if k.Order == nil {
 		return nil

@@ -75,13 +75,16 @@ func (k *Kiosk) testDisk() []guard.Check {
 	return append(checks, told)
 }
 
-// probe writes a file in dir and takes it away again. It returns MB a second of a long write, and how long the flush of a page takes.
+// probe writes a file in dir, whose name goes at once, so that nothing of it outlives the program. It returns MB a second of a long write, and how long the flush of a page takes.
 func probe(dir string) (speed float64, flush time.Duration, err error) {
 	f, err := os.CreateTemp(dir, "probe-")
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := os.Remove(f.Name()); err != nil {
+		return 0, 0, err
+	}
 	noise := make([]byte, probeSize) // some cards pack what they are given
 	rand.Read(noise)
 	began := time.Now()
